@@ -1,0 +1,1 @@
+"""Frozen types that pass between the layers. Imports nothing but the standard library."""

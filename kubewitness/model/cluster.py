@@ -1,0 +1,31 @@
+"""What a cluster is asked to be."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Setup(enum.StrEnum):
+    INSECURE = "insecure"
+    TLS = "tls"
+
+
+class Topology(enum.StrEnum):
+    MINIMAL = "minimal"
+    STANDARD = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """``version`` is a minor (``1.37``) or an exact version (``1.37.2``)."""
+
+    version: str
+    provider: str
+    setup: Setup
+    topology: Topology
+    nodes: int = 1
+
+    @property
+    def label(self) -> str:
+        return f"{self.setup}-{self.topology}"

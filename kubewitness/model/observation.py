@@ -1,0 +1,228 @@
+"""What the wire showed, message by message.
+
+Every observation carries the packet numbers (``frame``, counted from 1 in the
+capture) of the first and the last byte that it was decoded from. All packets
+of one capture come from one kernel queue, so frame numbers are a total order:
+``a.last_frame < b.first_frame`` means that *a* was complete before *b* began.
+Times are nanoseconds since the Unix epoch, stamped by the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NewType
+
+Uid = NewType("Uid", str)
+ResourceVersion = NewType("ResourceVersion", str)
+#: A Kubernetes API object in the form that its JSON has, whatever it was on the wire.
+ApiObject = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One end of a TCP connection."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """The process behind one end of a connection, found by its socket.
+
+    ``component`` is the name that the cluster gave the process
+    (``kube-scheduler``, ``kubelet/node1``, ``relay``, ``kubectl``…), or
+    ``unknown`` when no socket could be matched; then ``pid`` is None.
+    """
+
+    component: str
+    pid: int | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.pid is not None
+
+    @property
+    def role(self) -> str:
+        """The component without its instance: ``kubelet`` for ``kubelet/node1``."""
+        return self.component.split("/", 1)[0]
+
+
+UNKNOWN = Speaker("unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One TCP connection. ``protocol`` is what its bytes turned out to be.
+
+    ``server_listens`` is True when the SYN was seen, so that the direction is
+    certain. ``complete`` is False when bytes are missing (lost packets or a
+    connection joined mid-stream): nothing may be concluded from absence on it.
+    """
+
+    number: int
+    client: Endpoint
+    server: Endpoint
+    client_process: Speaker
+    server_process: Speaker
+    first_frame: int
+    last_frame: int
+    opened_ns: int
+    protocol: str  # http/1.1 | h2 | tls | upgraded | unknown | empty
+    syn_seen: bool
+    complete: bool
+    why_incomplete: str = ""
+    tls_version: str = ""
+    tls_cipher: str = ""
+    bytes_to_server: int = 0
+    bytes_to_client: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One decoded message."""
+
+    first_frame: int
+    last_frame: int
+    started_ns: int
+    time_ns: int  # of the last frame: when the message was complete
+    connection: int
+    stream: int  # HTTP/2 stream id, or the exchange's index on an HTTP/1.1 connection (from 1)
+    sender: Speaker
+    receiver: Speaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest(Observation):
+    """A request to the API server.
+
+    For ``POST /api/v1/namespaces/ns/pods/p/binding``: group ``""``, version
+    ``v1``, resource ``pods``, subresource ``binding``, namespace ``ns``, name
+    ``p``. For a create, ``name`` is taken from the body. ``verb`` is the
+    Kubernetes request verb: get, list, watch, create, update, patch, delete,
+    deletecollection; for paths that are no resource it is the lower-case
+    method.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    verb: str
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    content_type: str = ""
+    body: ApiObject | None = None
+    body_bytes: int = 0
+    body_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiResponse(Observation):
+    """The API server's answer. ``request`` is the request it answers."""
+
+    request: ApiRequest
+    status: int
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: ApiObject | None = None
+    body_bytes: int = 0
+    body_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchEvent(Observation):
+    """One event of an open API watch, as soon as its last byte was seen.
+
+    ``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.
+    """
+
+    request: ApiRequest
+    type: str
+    object: ApiObject
+    position: int  # the event's index in its watch, from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdOperation:
+    """One operation inside an etcd request: range, put or delete."""
+
+    op: str
+    key: str
+    range_end: str = ""
+    value: ApiObject | None = None
+    value_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdCompare:
+    """One guard of a Txn: ``target`` (mod, create, version, lease, value) ``result`` (=, >, <, !=)."""
+
+    key: str
+    target: str
+    result: str
+    value: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdRequest(Observation):
+    """A call to etcd. ``method`` is the gRPC path, such as ``/etcdserverpb.KV/Txn``."""
+
+    method: str
+    compares: tuple[EtcdCompare, ...] = ()
+    operations: tuple[EtcdOperation, ...] = ()  # of a Txn: the success branch
+    otherwise: tuple[EtcdOperation, ...] = ()  # of a Txn: the failure branch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdKeyValue:
+    """A stored key. ``object`` is the Kubernetes object in its value, where there is one."""
+
+    key: str
+    create_revision: int
+    mod_revision: int
+    version: int
+    object: ApiObject | None = None
+    value_bytes: int = 0
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdResponse(Observation):
+    """etcd's answer to a unary call.
+
+    ``revision`` is the store's revision in the response header; for a Txn that
+    ``succeeded`` and put something it is the mod_revision of what it put.
+    """
+
+    request: EtcdRequest
+    revision: int
+    succeeded: bool | None = None
+    keys: tuple[EtcdKeyValue, ...] = ()
+    grpc_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdWatchEvent(Observation):
+    """One event delivered on an etcd watch. ``type`` is PUT or DELETE."""
+
+    watch_id: int
+    revision: int
+    type: str
+    kv: EtcdKeyValue
+    previous: EtcdKeyValue | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecoded(Observation):
+    """Bytes that should have been a message and were not, and why."""
+
+    why: str
