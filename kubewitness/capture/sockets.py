@@ -1,0 +1,116 @@
+"""Which process is behind each end of a connection, found by its socket when the connection opens.
+
+/proc/PID/net/tcp lists the sockets of a process's network namespace with
+their inodes, and /proc/PID/fd says who holds an inode (proc(5)).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Address = tuple[str, int]
+_LISTEN = "0A"
+
+
+class Owners:
+    """``places`` maps addresses to namespaces of the run (``node1``) or to ``host``."""
+
+    def __init__(self, run: Path, output: Path, places: Mapping[str, Any]) -> None:
+        self._proc = run / "hostproc"
+        self._registry = run / "processes.jsonl"
+        self._places = dict(places["addresses"])
+        self._named: dict[int, str] = {int(pid): name for pid, name in places["processes"].items()}
+        self._namespaces: dict[str, int] = {"host": 1}
+        self._read = 0
+        self._output = output.open("a", buffering=1)
+
+    def record(self, frame: int, time_ns: int, client: Address, server: Address) -> None:
+        """Writes one line: both ends and the processes that hold them, null where none was found."""
+        self._learn()
+        line = {
+            "frame": frame,
+            "time_ns": time_ns,
+            "client": client,
+            "server": server,
+            "client_process": self._owner(client, server),
+            "server_process": self._owner(server, None),
+        }
+        self._output.write(json.dumps(line) + "\n")
+
+    def _learn(self) -> None:
+        with self._registry.open() as registry:
+            registry.seek(self._read)
+            for line in registry.read().splitlines():
+                entry = json.loads(line)
+                self._named[entry["pid"]] = entry["name"]
+                # Any live process of a namespace shows its sockets; the latest is the likeliest to live.
+                self._namespaces[entry["ns"]] = entry["pid"]
+            self._read = registry.tell()
+
+    def _owner(self, local: Address, remote: Address | None) -> dict[str, Any] | None:
+        place = self._places.get(local[0], "cp")
+        for viewer in self._viewers(place):
+            inode = next(self._inodes(viewer, local, remote), None)
+            if inode is None:
+                return None
+            pid = self._holder(inode)
+            return None if pid is None else {"component": self._name(pid), "pid": pid}
+        return None
+
+    def _viewers(self, place: str) -> Iterator[Path]:
+        if place == "cp":
+            yield Path("/proc/self")  # this process itself is in the control plane's namespace
+        elif place in self._namespaces:
+            path = self._proc / str(self._namespaces[place])
+            if path.exists():
+                yield path
+
+    def _inodes(self, viewer: Path, local: Address, remote: Address | None) -> Iterator[str]:
+        """Inodes of the socket local -> remote, or of the listener on local where remote is None."""
+        for table in ("tcp", "tcp6"):
+            for line in (viewer / "net" / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if remote is None:
+                    listens = fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == local[1]
+                    if listens and _address(fields[1])[0] in (local[0], "0.0.0.0", "::"):  # noqa: S104
+                        yield fields[9]
+                elif _address(fields[1]) == local and _address(fields[2]) == remote:
+                    yield fields[9]
+
+    def _holder(self, inode: str) -> int | None:
+        wanted = f"socket:[{inode}]"
+        everyone = (int(each) for each in os.listdir(self._proc) if each.isdigit())
+        for pid in [*self._named, *(each for each in everyone if each not in self._named)]:
+            if wanted in self._open_files(pid):
+                return pid
+        return None
+
+    def _open_files(self, pid: int) -> set[str]:
+        directory = self._proc / str(pid) / "fd"
+        found = set()
+        try:
+            for each in os.listdir(directory):
+                found.add(os.readlink(directory / each))
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended, or closed a file, while it was looked at: what was read is still true.
+            return found
+        return found
+
+    def _name(self, pid: int) -> str:
+        return self._named.get(pid) or (self._proc / str(pid) / "comm").read_text().strip()
+
+
+def _address(text: str) -> Address:
+    """The kernel's hexadecimal address and port; IPv4 mapped into IPv6 becomes IPv4."""
+    raw, port = text.split(":")
+    words = struct.pack(f"={len(raw) // 8}I", *(int(raw[at : at + 8], 16) for at in range(0, len(raw), 8)))
+    if len(words) == 16 and words.startswith(b"\0" * 10 + b"\xff\xff"):
+        words = words[12:]
+    family = socket.AF_INET if len(words) == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, words), int(port, 16)

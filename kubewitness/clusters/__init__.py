@@ -1,0 +1,1 @@
+"""Bringing clusters up and taking them down without leaving anything behind."""

@@ -1,0 +1,188 @@
+"""The command lines of a local cluster's components, for each setup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubewitness.clusters import configuration, network
+from kubewitness.clusters.certificates import Authority, KeyPair, signing_key
+from kubewitness.model.behaviour import parse_minor
+from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+
+MASTERS = ("system:masters",)
+RELAY_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Everything that the components of one cluster are started with.
+
+    ``insecure``: etcd and the API server's clients speak plaintext, the latter
+    to the relay on port 8080 (the API server itself has no such port since
+    1.20). ``tls``: mutual TLS on every link, RBAC and Node authorization.
+    """
+
+    spec: ClusterSpec
+    directory: Path
+    binaries: Path
+    cgroup: str
+    inside: str  # the control plane's address on the link to the host
+    authority: Authority
+    etcd_authority: Authority
+    sa_key: Path
+
+    @classmethod
+    def make(
+        cls, spec: ClusterSpec, directory: Path, binaries: Path, cgroup: str, inside: str
+    ) -> Components:
+        pki = directory / "pki"
+        return cls(
+            spec, directory, binaries, cgroup, inside,
+            Authority(pki, "ca"), Authority(pki, "etcd-ca"), signing_key(pki, "service-accounts"),
+        )  # fmt: skip
+
+    @property
+    def plain(self) -> bool:
+        return self.spec.setup is Setup.INSECURE
+
+    def node(self, number: int) -> str:
+        return f"node{number}"
+
+    def user(self, file: str, name: str, groups: tuple[str, ...] = (), hosts: tuple[str, ...] = ()) -> KeyPair:
+        return self.authority.issue(file, name, groups, hosts)
+
+    def _client(self, file: str, user: str, groups: tuple[str, ...], address: str) -> Path:
+        """A component's kubeconfig: the relay in `insecure`, its own certificate in `tls`."""
+        path = self.directory / "kubeconfigs" / f"{file}.json"
+        if self.plain:
+            return configuration.kubeconfig(path, f"http://{address}:{RELAY_PORT}")
+        return configuration.kubeconfig(
+            path, f"https://{address}:6443", self.authority.certificate, self.user(file, user, groups)
+        )
+
+    def admin(self) -> Path:
+        """The administrator's kubeconfig as seen from the host."""
+        return self._client("admin", "kubernetes-admin", MASTERS, self.inside)
+
+    def client(self) -> Path:
+        """The kubeconfig of a kubectl that runs on the control plane's own loopback."""
+        return self._client("kubectl", "kubernetes-admin", MASTERS, "127.0.0.1")
+
+    def etcd(self) -> list[str | Path]:
+        scheme = "http" if self.plain else "https"
+        argv: list[str | Path] = [
+            self.binaries / "etcd", "--data-dir", self.directory / "etcd", "--unsafe-no-fsync",
+            "--listen-client-urls", f"{scheme}://127.0.0.1:2379",
+            "--advertise-client-urls", f"{scheme}://127.0.0.1:2379",
+            "--listen-peer-urls", f"{scheme}://127.0.0.1:2380",
+            "--initial-advertise-peer-urls", f"{scheme}://127.0.0.1:2380",
+            "--initial-cluster", f"default={scheme}://127.0.0.1:2380",
+        ]  # fmt: skip
+        if not self.plain:
+            pair = self.etcd_authority.issue("etcd", "etcd", hosts=("127.0.0.1", "localhost"))
+            for kind in ("", "peer-"):
+                argv += [
+                    f"--{kind}client-cert-auth", f"--{kind}trusted-ca-file", self.etcd_authority.certificate,
+                    f"--{kind}cert-file", pair.certificate, f"--{kind}key-file", pair.key,
+                ]  # fmt: skip
+        return argv
+
+    def apiserver(self) -> list[str | Path]:
+        hosts = (
+            network.CONTROL_PLANE, self.inside, "127.0.0.1", network.SERVICE_API, "localhost", "kubernetes",
+            "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+        )  # fmt: skip
+        serving = self.user("apiserver", "kube-apiserver", hosts=hosts)
+        to_kubelets = self.user("apiserver-kubelet-client", "kube-apiserver-kubelet-client", MASTERS)
+        disabled = ["ServiceAccount"] if self.spec.topology is Topology.MINIMAL else []
+        argv: list[str | Path] = [
+            self.binaries / "kube-apiserver", "--secure-port=6443", "--bind-address=0.0.0.0",
+            f"--advertise-address={network.CONTROL_PLANE}", "--allow-privileged", "--profiling=false",
+            f"--service-cluster-ip-range={network.SERVICES}",
+            "--tls-cert-file", serving.certificate, "--tls-private-key-file", serving.key,
+            "--client-ca-file", self.authority.certificate,
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--service-account-key-file", self.sa_key, "--service-account-signing-key-file", self.sa_key,
+            "--kubelet-preferred-address-types=InternalIP",
+            "--kubelet-client-certificate", to_kubelets.certificate,
+            "--kubelet-client-key", to_kubelets.key,
+            "--kubelet-certificate-authority", self.authority.certificate,
+        ]  # fmt: skip
+        if disabled:
+            # Nobody makes service accounts where no controller manager runs.
+            argv.append("--disable-admission-plugins=" + ",".join(disabled))
+        if self.plain:
+            return [*argv, "--etcd-servers=http://127.0.0.1:2379", "--authorization-mode=AlwaysAllow"]
+        etcd_client = self.etcd_authority.issue("apiserver-etcd-client", "kube-apiserver")
+        return [
+            *argv, "--etcd-servers=https://127.0.0.1:2379", "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--etcd-cafile", self.etcd_authority.certificate,
+            "--etcd-certfile", etcd_client.certificate, "--etcd-keyfile", etcd_client.key,
+        ]  # fmt: skip
+
+    def relay(self) -> list[str | Path]:
+        """`kubectl proxy` in the place of the insecure port, as a user to whom all is allowed."""
+        path = configuration.kubeconfig(
+            self.directory / "kubeconfigs" / "relay.json",
+            "https://127.0.0.1:6443",
+            self.authority.certificate,
+            self.user("relay", "system:unsecured", MASTERS),
+        )
+        return [
+            self.binaries / "kubectl", "proxy", "--kubeconfig", path, "--address=0.0.0.0",
+            f"--port={RELAY_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
+            "--disable-filter=true",
+        ]  # fmt: skip
+
+    def scheduler(self) -> list[str | Path]:
+        return self._control_loop("kube-scheduler")
+
+    def controller_manager(self) -> list[str | Path]:
+        return [
+            *self._control_loop("kube-controller-manager"),
+            "--service-account-private-key-file", self.sa_key,
+            "--root-ca-file", self.authority.certificate,
+            "--cluster-signing-cert-file", self.authority.certificate,
+            "--cluster-signing-key-file", self.authority.key,
+            "--allocate-node-cidrs=false",
+            f"--use-service-account-credentials={'false' if self.plain else 'true'}",
+        ]  # fmt: skip
+
+    def _control_loop(self, name: str) -> list[str | Path]:
+        path = self._client(name, f"system:{name}", (), "127.0.0.1")
+        serving = self.user(f"{name}-serving", name, hosts=("127.0.0.1", "localhost"))
+        argv: list[str | Path] = [
+            self.binaries / name, "--kubeconfig", path, "--leader-elect=false", "--bind-address=127.0.0.1",
+            "--tls-cert-file", serving.certificate, "--tls-private-key-file", serving.key,
+        ]  # fmt: skip
+        if not self.plain:
+            argv += ["--authentication-kubeconfig", path, "--authorization-kubeconfig", path]
+        return argv
+
+    def kubelet(self, number: int) -> list[str | Path]:
+        node, address = self.node(number), network.node_address(number)
+        content = configuration.kubelet(
+            self.spec.setup,
+            self.spec.topology,
+            parse_minor(self.spec.version),
+            f"{self.cgroup}/{node}",
+            self.user(f"{node}-serving", f"system:node:{node}", hosts=(node, address)),
+            self.authority.certificate,
+            self.directory / "resolv.conf",
+        )
+        config = configuration.write_json(self.directory / "nodes" / node / "kubelet.json", content)
+        client = self._client(node, f"system:node:{node}", ("system:nodes",), network.CONTROL_PLANE)
+        return [
+            self.binaries / "kubelet", "--config", config, "--kubeconfig", client,
+            f"--hostname-override={node}", f"--node-ip={address}",
+        ]  # fmt: skip
+
+    def proxy(self, number: int) -> list[str | Path]:
+        node = self.node(number)
+        client = self._client(f"{node}-proxy", "system:kube-proxy", (), network.CONTROL_PLANE)
+        config = configuration.write_json(
+            self.directory / "nodes" / node / "proxy.json", configuration.kube_proxy(client, node)
+        )
+        return [self.binaries / "kube-proxy", "--config", config]

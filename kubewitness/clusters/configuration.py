@@ -1,0 +1,152 @@
+"""The configuration files of a local cluster's components. JSON is YAML, so JSON is what they get."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kubewitness.clusters import network
+from kubewitness.clusters.certificates import KeyPair
+from kubewitness.model.cluster import Setup, Topology
+
+
+def write_json(path: Path, content: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1))
+    return path
+
+
+def kubeconfig(path: Path, server: str, authority: Path | None = None, user: KeyPair | None = None) -> Path:
+    """A kubeconfig for ``server``; with an authority and a user's certificate where it is TLS."""
+    cluster = {"server": server} | ({"certificate-authority": str(authority)} if authority else {})
+    credentials = (
+        {"client-certificate": str(user.certificate), "client-key": str(user.key)} if user else {}
+    )
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "kubewitness", "cluster": cluster}],
+        "users": [{"name": "kubewitness", "user": credentials}],
+        "contexts": [{"name": "kubewitness", "context": {"cluster": "kubewitness", "user": "kubewitness"}}],
+        "current-context": "kubewitness",
+    }
+    write_json(path, content)
+    path.chmod(0o600)
+    return path
+
+
+def kubelet(
+    setup: Setup,
+    topology: Topology,
+    minor: tuple[int, int],
+    cgroup: str,
+    serving: KeyPair,
+    client_authority: Path,
+    resolv_conf: Path,
+) -> dict[str, Any]:
+    """A KubeletConfiguration. Pods live below ``cgroup``, so that two kubelets of a host never meet."""
+    open_to_all = setup is Setup.INSECURE
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        # Kubernetes refuses version 1 control groups by default since 1.35; this host may have no others.
+        **({"failCgroupV1": False} if minor >= (1, 31) else {}),
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{cgroup}",
+        "failSwapOn": False,
+        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        "authentication": {
+            "anonymous": {"enabled": open_to_all},
+            "webhook": {"enabled": not open_to_all},
+            "x509": {} if open_to_all else {"clientCAFile": str(client_authority)},
+        },
+        "authorization": {"mode": "AlwaysAllow" if open_to_all else "Webhook"},
+        "tlsCertFile": str(serving.certificate),
+        "tlsPrivateKeyFile": str(serving.key),
+        "resolvConf": str(resolv_conf),
+        **(
+            {"clusterDNS": [network.SERVICE_DNS], "clusterDomain": "cluster.local"}
+            if topology is Topology.STANDARD
+            else {}
+        ),
+        # The host's disk is not the cluster's business: a full one must not taint nodes.
+        "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
+        "imageGCHighThresholdPercent": 100,
+        "volumePluginDir": "/var/lib/kubelet/volumeplugins",
+        "makeIPTablesUtilChains": False,
+        # A host may forbid to lower it, and a test cluster must not be the last to be killed anyway.
+        "oomScoreAdj": 0,
+    }
+
+
+def kube_proxy(kubeconfig_path: Path, node: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": str(kubeconfig_path)},
+        "clusterCIDR": network.PODS,
+        "hostnameOverride": node,
+        "oomScoreAdj": 0,
+        # Zero leaves the host's connection tracking limits alone.
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+    }
+
+
+def containerd(binaries: Path, cni: Path, sandbox_image: str, *, restricted: bool) -> str:
+    """containerd's TOML. ``restricted``: this host may not lower oom_score_adj (no CAP_SYS_RESOURCE)."""
+    return f"""\
+version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = [
+  "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing",
+  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile",
+]
+[grpc]
+  address = "/run/containerd/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{sandbox_image}"
+  tolerate_missing_hugepages_controller = true
+  restrict_oom_score_adj = {"true" if restricted else "false"}
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{binaries}"
+    conf_dir = "{cni}"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        BinaryName = "{binaries}/runc"
+"""
+
+
+def pod_network(number: int) -> dict[str, Any]:
+    """The CNI configuration list of node ``number``: a bridge, addresses from the node's own range."""
+    return {
+        "cniVersion": "1.0.0",
+        "name": "kubewitness",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": "cni0",
+                "isGateway": True,
+                "ipMasq": False,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": network.pod_range(number)}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }

@@ -1,0 +1,231 @@
+"""Provider ``local``: the real components as processes of this host, in namespaces of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import urllib3.exceptions
+
+from kubewitness.assets import Assets
+from kubewitness.clusters import configuration, dns, network, runs
+from kubewitness.clusters.api import Api, ApiError, Object, nodes
+from kubewitness.clusters.components import Components
+from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.keeping import Keeper
+from kubewitness.model.cluster import ClusterSpec, Topology
+
+PACKAGE_ROOT = Path(__file__).parents[2]
+_CAP_SYS_RESOURCE = 24
+START_S = 90.0
+
+
+@dataclass
+class LocalCluster:
+    """A running cluster. ``timings_s`` are seconds from the beginning of the start."""
+
+    spec: ClusterSpec
+    assets: Assets
+    evidence: Path
+    progress: Callable[[str], None]
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Brings everything up; whatever fails, nothing is left behind but the evidence."""
+        self._began = time.monotonic()
+        self.run = runs.create()
+        self.keeper: Keeper | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> float:
+        """Ends every process, keeps the logs as evidence, removes the rest. Returns seconds taken."""
+        began = time.monotonic()
+        if self.keeper is not None:
+            runs.remove_link(self.run.link)
+            self.keeper.close()
+        logs = self.run.directory / "logs"
+        if logs.is_dir():
+            shutil.copytree(logs, self.evidence / "logs", dirs_exist_ok=True)
+        self.run.remove()
+        return time.monotonic() - began
+
+    def _mark(self, what: str) -> None:
+        self.timings_s[what] = round(time.monotonic() - self._began, 3)
+        self.progress(f"{self.spec.label}: {what.replace('_', ' ')} after {self.timings_s[what]:.1f} s")
+
+    def _start(self) -> None:
+        directory = self.run.directory
+        self.evidence.mkdir(parents=True, exist_ok=True)
+        self.link_address, self.inside = network.free_link_addresses()
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            keeping = pool.submit(Keeper.start, directory)
+            binaries = self._link_binaries(directory / "bin")
+            self.parts = Components.make(self.spec, directory, binaries, self.run.cgroup, self.inside)
+            self.keeper = keeper = keeping.result()
+            self._lay_network(keeper)
+            self._capture(keeper)
+            keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
+            starting_nodes = [
+                pool.submit(self._start_node, keeper, number) for number in range(1, self.spec.nodes + 1)
+            ]
+            keeper.wait_ready("etcd", START_S)
+            keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
+            if self.parts.plain:
+                keeper.spawn("relay", self.parts.relay(), ns="cp")
+            self.kubeconfig, self.client_kubeconfig = self.parts.admin(), self.parts.client()
+            self.api = Api(self.kubeconfig)
+            keeper.wait_ready("kube-apiserver", START_S)
+            self._wait_until_ready()
+            self._mark("apiserver_ready_s")
+            self._start_control_loops(keeper)
+            for each in starting_nodes:
+                each.result()
+            list(pool.map(self._wait_for_node, range(1, self.spec.nodes + 1)))
+            self._mark("node_ready_s")
+        if self.spec.topology is Topology.STANDARD:
+            dns.install(self.api, self.assets)
+        self._describe()
+
+    def _link_binaries(self, directory: Path) -> Path:
+        directory.mkdir()
+        for name, asset in self.assets.binaries.items():
+            (directory / name).symlink_to(asset.path)
+        return directory
+
+    def _lay_network(self, keeper: Keeper) -> None:
+        directory = self.run.directory
+        (directory / "resolv.conf").write_text("# no name server: nothing outside the cluster is reachable\n")
+        forwarding = {"net.ipv4.ip_forward": "1"}
+        keeper.namespace("cp", sysctls=forwarding)
+        paths = {}
+        for number in range(1, self.spec.nodes + 1):
+            own = directory / "nodes" / self.parts.node(number)
+            binds = []
+            for target in ("/var/lib", "/var/log"):
+                source = own / target[1:].replace("/", "-")
+                source.mkdir(parents=True)
+                binds.append((source, target))
+            paths[number] = keeper.namespace(
+                self.parts.node(number), binds=binds, tmpfs=["/run"], sysctls=forwarding
+            )
+        self._ip(keeper, "cp", "\n".join(network.control_plane_links(self.run.link, self.inside, paths)))
+        for number in paths:
+            self._ip(keeper, f"node{number}", "\n".join(network.node_links(number, self.spec.nodes)))
+        self._ip(
+            keeper, "", f"address add {self.link_address}/30 dev {self.run.link}\nlink set {self.run.link} up"
+        )
+
+    def _ip(self, keeper: Keeper, namespace: str, lines: str) -> None:
+        script = self.run.directory / f"links-{namespace or 'host'}"
+        script.write_text(lines + "\n")
+        tool = shutil.which("ip") or "/sbin/ip"
+        keeper.run(f"links/{namespace or 'host'}", [tool, "-batch", script], ns=namespace)
+
+    def _capture(self, keeper: Keeper) -> None:
+        places = {
+            "addresses": {self.link_address: "host"}
+            | {network.node_address(n): f"node{n}" for n in range(1, self.spec.nodes + 1)},
+            "processes": {str(os.getpid()): "suite"},
+        }
+        keeper.spawn(
+            "capture",
+            [sys.executable, "-m", "kubewitness.capture.daemon", self.evidence / "capture.pcapng",
+             self.evidence / "sockets.jsonl", self.run.directory, json.dumps(places)],
+            ns="cp",
+            env={"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])},
+            capture={"ns": "cp", "interfaces": list(network.INTERFACES)},
+        )  # fmt: skip
+
+    def _start_node(self, keeper: Keeper, number: int) -> None:
+        node = self.parts.node(number)
+        own = self.run.directory / "nodes" / node
+        runs.make_control_groups(f"{self.run.cgroup}/{node}")
+        cni = own / "cni"
+        cni.mkdir()
+        if self.spec.topology is Topology.STANDARD:
+            configuration.write_json(cni / "10-kubewitness.conflist", configuration.pod_network(number))
+        pause = next(name for name in self.assets.images if "/pause" in name)
+        toml = own / "containerd.toml"
+        toml.write_text(
+            configuration.containerd(self.parts.binaries, cni, pause, restricted=not _may_lower_oom_score())
+        )
+        path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
+        runtime = f"containerd/{node}"
+        containerd = [self.parts.binaries / "containerd", "--config", toml]
+        keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
+        keeper.wait_ready(runtime, START_S)
+        keeper.spawn(f"kubelet/{node}", self.parts.kubelet(number), ns=node, env=path, notify=True)
+        for archive in sorted(set(self.assets.images.values())):
+            if "coredns" in archive.name and (self.spec.topology is Topology.MINIMAL or number > 1):
+                continue
+            argv = [self.parts.binaries / "ctr", "-n", "k8s.io", "images", "import", archive]
+            keeper.run(f"import-{archive.stem}/{node}", argv, ns=node, within_s=START_S)
+
+    def _start_control_loops(self, keeper: Keeper) -> None:
+        keeper.spawn("kube-scheduler", self.parts.scheduler(), ns="cp")
+        if self.spec.topology is Topology.MINIMAL:
+            return
+        keeper.spawn("kube-controller-manager", self.parts.controller_manager(), ns="cp")
+        path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        for number in range(1, self.spec.nodes + 1):
+            node = self.parts.node(number)
+            keeper.spawn(f"kube-proxy/{node}", self.parts.proxy(number), ns=node, env=path)
+
+    def _wait_until_ready(self) -> None:
+        """From "serving" to "ready" there is no event to wait for, only /readyz to ask."""
+        deadline = time.monotonic() + START_S
+        last: Exception | None = None
+        while time.monotonic() < deadline:
+            try:
+                self.api.get("/readyz")
+                return
+            except (ApiError, urllib3.exceptions.HTTPError) as error:
+                last = error
+            time.sleep(0.02)
+        raise ClusterError(f"the API server serves but was not ready within {START_S:g} s: {last}")
+
+    def _wait_for_node(self, number: int) -> None:
+        ready = self.spec.topology is Topology.STANDARD
+        node = self.parts.node(number)
+        self.api.wait(
+            nodes(),
+            node,
+            is_ready if ready else lambda found: found is not None,
+            within_s=START_S,
+            what=f"{node} to be {'Ready' if ready else 'registered'}",
+        )
+
+    def _describe(self) -> None:
+        configuration.write_json(
+            self.run.directory / "cluster.json",
+            {
+                "id": self.run.id,
+                "version": self.assets.kubernetes,
+                "setup": self.spec.setup,
+                "topology": self.spec.topology,
+                "nodes": self.spec.nodes,
+                "kubeconfig": str(self.kubeconfig),
+            },
+        )
+
+
+def is_ready(node: Object | None) -> bool:
+    conditions = (node or {}).get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _may_lower_oom_score() -> bool:
+    status = Path("/proc/self/status").read_text()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    return bool(int(effective, 16) >> _CAP_SYS_RESOURCE & 1)

@@ -1,0 +1,183 @@
+"""The runs on this host: their directories, and the removal of whatever a killed one left.
+
+A run's directory holds a lock that its keeper holds for as long as it lives.
+Whoever can take that lock knows that the run is dead: its processes, mounts
+and network namespaces went with the keeper (the kernel saw to that), so only
+files, control groups and possibly the host's end of a virtual link are left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubewitness.clusters.errors import ClusterError, UsageError
+from kubewitness.clusters.keeping import Keeper
+
+CGROUPS = Path("/sys/fs/cgroup")
+LINK_PREFIX = "kw-"
+#: A node sees directories of its own here, so a run cannot live below one of them.
+NODE_DIRECTORIES = ("/var/lib", "/var/log", "/run")
+
+
+def root() -> Path:
+    """Where runs live: $KUBEWITNESS_STATE, else /var/tmp/kubewitness."""
+    path = Path(os.environ.get("KUBEWITNESS_STATE", "/var/tmp/kubewitness")).absolute()  # noqa: S108 - owned by root, mode 700
+    for taken in NODE_DIRECTORIES:
+        if path.is_relative_to(taken):
+            raise UsageError(
+                f"KUBEWITNESS_STATE={path} lies below {taken}, which every node replaces by its own;"
+                " choose another directory"
+            )
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One cluster's place on this host."""
+
+    id: str
+    directory: Path
+
+    @property
+    def link(self) -> str:
+        """The host's end of the link into the cluster."""
+        return LINK_PREFIX + self.id
+
+    @property
+    def cgroup(self) -> str:
+        """The control group, below each controller's root, that holds every pod of the run."""
+        return f"kubewitness/{self.id}"
+
+    @property
+    def alive(self) -> bool:
+        try:
+            fd = os.open(self.directory / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def describe(self) -> dict[str, object]:
+        """What ``up`` wrote about the cluster; empty for one that never came up."""
+        path = self.directory / "cluster.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def remove(self) -> None:
+        """Frees what the kernel did not free by itself. The run must be dead."""
+        remove_link(self.link)
+        for group in _control_groups(self.cgroup):
+            _remove_group(group)
+        shutil.rmtree(self.directory, ignore_errors=False)
+
+
+def create() -> Run:
+    """A new run with an empty directory. Removes first what dead runs left."""
+    sweep()
+    parent = root()
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Six hexadecimal digits keep the link's name within the kernel's fifteen characters.
+    run = Run(identity := secrets.token_hex(3), parent / identity)
+    try:
+        run.directory.mkdir()
+    except OSError as error:
+        raise ClusterError(f"cannot make {run.directory}: {error.strerror}; set KUBEWITNESS_STATE") from error
+    (run.directory / "owner").write_text(str(os.getpid()))
+    return run
+
+
+def all_runs() -> Iterator[Run]:
+    parent = root()
+    for path in sorted(parent.iterdir()) if parent.is_dir() else []:
+        if path.is_dir():
+            yield Run(path.name, path)
+
+
+def _starting(run: Run) -> bool:
+    """Whether a live process is about to start this run's keeper (it has no lock yet)."""
+    owner = run.directory / "owner"
+    if (run.directory / "lock").exists() or not owner.exists():
+        return False
+    return bool(owner.read_text()) and Path("/proc", owner.read_text()).exists()
+
+
+def sweep() -> list[str]:
+    """Removes what dead runs left; returns a line for each thing removed."""
+    removed = []
+    known = set()
+    for run in all_runs():
+        if run.alive or _starting(run):
+            known.add(run.id)
+            continue
+        run.remove()
+        removed.append(f"run {run.id}: files, control groups, link")
+    for group in _control_groups("kubewitness"):
+        for child in group.iterdir() if group.is_dir() else []:
+            if child.is_dir() and child.name not in known:
+                _remove_group(child)
+                removed.append(f"control group {child}")
+        if group.is_dir() and not known:
+            group.rmdir()
+    return removed
+
+
+def stop(run: Run) -> None:
+    """Ends a running cluster, whoever started it, and removes everything of it."""
+    if run.alive:
+        keeper = Keeper.join(run.directory)
+        keeper.stop()
+        with (run.directory / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given when the keeper is gone
+    run.remove()
+
+
+def remove_link(name: str) -> None:
+    if Path("/sys/class/net", name).exists():
+        subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True)
+
+
+def make_control_groups(relative: str) -> None:
+    """Makes the group under every controller, ready to be a kubelet's root."""
+    for group in _control_groups(relative, existing=False):
+        group.mkdir(parents=True, exist_ok=True)
+        for each in reversed([group, *group.parents][: len(Path(relative).parts)]):
+            _inherit_cpuset(each)
+
+
+def _inherit_cpuset(group: Path) -> None:
+    # Version 1 gives a new cpuset no processors at all; a child may hold processes only after it got some.
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        file = group / name
+        if file.exists() and not file.read_text().strip():
+            file.write_text((group.parent / name).read_text())
+
+
+def _control_groups(relative: str, *, existing: bool = True) -> list[Path]:
+    if (CGROUPS / "cgroup.controllers").exists():  # version 2: one hierarchy
+        found = [CGROUPS / relative]
+    else:
+        found = [
+            controller / relative
+            for controller in sorted(CGROUPS.iterdir())
+            if controller.is_dir() and not controller.is_symlink() and (controller / "cgroup.procs").exists()
+        ]
+    return [each for each in found if each.is_dir()] if existing else found
+
+
+def _remove_group(group: Path) -> None:
+    for child in group.iterdir():
+        if child.is_dir():
+            _remove_group(child)
+    group.rmdir()
