@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 Address = tuple[str, int]
+Socket = tuple[str, Address, Address, str]  # inode, local end, remote end, state
 _LISTEN = "0A"
 
 
@@ -26,7 +27,7 @@ class Owners:
         self._registry = run / "processes.jsonl"
         self._places = dict(places["addresses"])
         self._named: dict[int, str] = {int(pid): name for pid, name in places["processes"].items()}
-        self._namespaces: dict[str, int] = {"host": 1}
+        self._members: dict[str, list[int]] = {"host": [1]}
         self._read = 0
         self._output = output.open("a", buffering=1)
 
@@ -49,39 +50,29 @@ class Owners:
             for line in registry.read().splitlines():
                 entry = json.loads(line)
                 self._named[entry["pid"]] = entry["name"]
-                # Any live process of a namespace shows its sockets; the latest is the likeliest to live.
-                self._namespaces[entry["ns"]] = entry["pid"]
+                self._members.setdefault(entry["ns"], []).append(entry["pid"])
             self._read = registry.tell()
 
     def _owner(self, local: Address, remote: Address | None) -> dict[str, Any] | None:
         place = self._places.get(local[0], "cp")
-        for viewer in self._viewers(place):
-            inode = next(self._inodes(viewer, local, remote), None)
-            if inode is None:
-                return None
-            pid = self._holder(inode)
-            return None if pid is None else {"component": self._name(pid), "pid": pid}
-        return None
+        inode = next((line[0] for line in self._sockets(place) if _is_end(line, local, remote)), None)
+        pid = None if inode is None else self._holder(inode)
+        return None if pid is None else {"component": self._name(pid), "pid": pid}
 
-    def _viewers(self, place: str) -> Iterator[Path]:
-        if place == "cp":
-            yield Path("/proc/self")  # this process itself is in the control plane's namespace
-        elif place in self._namespaces:
-            path = self._proc / str(self._namespaces[place])
-            if path.exists():
-                yield path
-
-    def _inodes(self, viewer: Path, local: Address, remote: Address | None) -> Iterator[str]:
-        """Inodes of the socket local -> remote, or of the listener on local where remote is None."""
-        for table in ("tcp", "tcp6"):
-            for line in (viewer / "net" / table).read_text().splitlines()[1:]:
+    def _sockets(self, place: str) -> Iterator[Socket]:
+        """The TCP sockets of a namespace, as any one live process in it shows them."""
+        # This process itself is in the control plane's namespace.
+        viewers = ["/proc/self"] if place == "cp" else [self._proc / str(pid) for pid in self._members[place]]
+        for viewer in viewers:
+            try:
+                tables = [Path(viewer, "net", table).read_text() for table in ("tcp", "tcp6")]
+            except OSError:
+                continue  # that one has ended; its neighbours show the same
+            for line in "".join(tables).splitlines():
                 fields = line.split()
-                if remote is None:
-                    listens = fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == local[1]
-                    if listens and _address(fields[1])[0] in (local[0], "0.0.0.0", "::"):  # noqa: S104
-                        yield fields[9]
-                elif _address(fields[1]) == local and _address(fields[2]) == remote:
-                    yield fields[9]
+                if fields[0] != "sl":
+                    yield fields[9], _address(fields[1]), _address(fields[2]), fields[3]
+            return
 
     def _holder(self, inode: str) -> int | None:
         wanted = f"socket:[{inode}]"
@@ -97,13 +88,21 @@ class Owners:
         try:
             for each in os.listdir(directory):
                 found.add(os.readlink(directory / each))
-        except (FileNotFoundError, ProcessLookupError):
-            # It ended, or closed a file, while it was looked at: what was read is still true.
+        except OSError:
+            # It ended, closed a file or is shielded while it is looked at: what was read is still true.
             return found
         return found
 
     def _name(self, pid: int) -> str:
         return self._named.get(pid) or (self._proc / str(pid) / "comm").read_text().strip()
+
+
+def _is_end(line: Socket, local: Address, remote: Address | None) -> bool:
+    """Whether it is the socket local -> remote, or the listener on local where remote is None."""
+    _, own, peer, state = line
+    if remote is not None:
+        return own == local and peer == remote
+    return state == _LISTEN and own[1] == local[1] and own[0] in (local[0], "0.0.0.0", "::")  # noqa: S104
 
 
 def _address(text: str) -> Address:

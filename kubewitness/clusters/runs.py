@@ -8,6 +8,7 @@ files, control groups and possibly the host's end of a virtual link are left.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -80,7 +81,8 @@ class Run:
         remove_link(self.link)
         for group in _control_groups(self.cgroup):
             _remove_group(group)
-        shutil.rmtree(self.directory, ignore_errors=False)
+            _remove_if_empty(group.parent)
+        shutil.rmtree(self.directory)
 
 
 def create() -> Run:
@@ -128,8 +130,7 @@ def sweep() -> list[str]:
             if child.is_dir() and child.name not in known:
                 _remove_group(child)
                 removed.append(f"control group {child}")
-        if group.is_dir() and not known:
-            group.rmdir()
+        _remove_if_empty(group)
     return removed
 
 
@@ -174,6 +175,14 @@ def _control_groups(relative: str, *, existing: bool = True) -> list[Path]:
             if controller.is_dir() and not controller.is_symlink() and (controller / "cgroup.procs").exists()
         ]
     return [each for each in found if each.is_dir()] if existing else found
+
+
+def _remove_if_empty(group: Path) -> None:
+    try:
+        group.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT):  # another run is in it
+            raise
 
 
 def _remove_group(group: Path) -> None:

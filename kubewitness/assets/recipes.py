@@ -1,0 +1,200 @@
+"""Which binaries there are, and from which module, packages and official release each comes."""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+FIRST_MINOR: Final = 29
+LAST_MINOR: Final = 37
+MINORS: Final = tuple(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1))
+
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+KUBERNETES_COMMANDS: Final = (
+    "kube-apiserver",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+    "kubeadm",
+)
+
+ETCD_OF_MINOR: Final = {  # as pinned by the go.mod of each minor's newest patch, for downloads
+    "1.29": "3.5.10", "1.30": "3.5.10", "1.31": "3.5.13", "1.32": "3.5.16", "1.33": "3.5.21",
+    "1.34": "3.6.4", "1.35": "3.6.5", "1.36": "3.6.8", "1.37": "3.7.0",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Where an official binary is. {name} stands for the binary's name in all three.
+
+    `checksums` is the URL of its SHA-256 sum, alone or in a list. `member` is the binary's path inside the
+    tar archive that `url` is; "" if it is the binary itself.
+    """
+
+    version: str
+    url: str
+    checksums: str
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Binaries that one module gives and one call of `go build` makes.
+
+    `version` is the module's; `packages` maps each binary to its main package. `stamps` are set by the
+    linker's -X. `main` is the source of a main package that is generated instead of taken from the module.
+    """
+
+    name: str
+    module: str
+    version: str
+    packages: Mapping[str, str]
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    needs_c: bool = False
+    main: str = ""
+    releases: Mapping[str, Release] = field(default_factory=dict)
+
+    def key(self) -> str:
+        """Changes when the recipe changes, so that a cache never serves what an older recipe made."""
+        recipe = (
+            self.module,
+            self.version,
+            sorted(self.stamps.items()),
+            self.tags,
+            self.main,
+            architecture(),
+        )
+        return hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
+
+
+def architecture() -> str:
+    """This host's, in Go's spelling."""
+    machine = platform.machine()
+    return ARCHITECTURES.get(machine, machine)
+
+
+def _kubernetes(version: str) -> Bundle:
+    major, minor, _ = version.split(".")
+    stamped = "k8s.io/component-base/version"
+    binary = f"https://dl.k8s.io/v{version}/bin/linux/{architecture()}/{{name}}"
+    etcd = ETCD_OF_MINOR[f"{major}.{minor}"]
+    etcd_base = f"https://github.com/etcd-io/etcd/releases/download/v{etcd}"
+    etcd_folder = f"etcd-v{etcd}-linux-{architecture()}"
+    return Bundle(
+        name="kubernetes",
+        module="k8s.io/kubernetes",
+        version=version,
+        packages={
+            "etcd": "go.etcd.io/etcd/server/v3",
+            **{name: f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_COMMANDS},
+            "agnhost": "k8s.io/kubernetes/test/images/agnhost",
+        },
+        stamps={
+            f"{stamped}.gitVersion": f"v{version}",
+            f"{stamped}.gitMajor": major,
+            f"{stamped}.gitMinor": minor,
+            f"{stamped}.gitTreeState": "clean",
+            f"{stamped}.gitCommit": "unknown",
+            "k8s.io/client-go/pkg/version.gitVersion": f"v{version}",
+        },
+        releases={
+            **dict.fromkeys(KUBERNETES_COMMANDS, Release(version, binary, f"{binary}.sha256")),
+            "etcd": Release(
+                etcd,
+                f"{etcd_base}/{etcd_folder}.tar.gz",
+                f"{etcd_base}/SHA256SUMS",
+                f"{etcd_folder}/{{name}}",
+            ),
+        },
+    )
+
+
+def _containerd() -> Bundle:
+    version, module = "2.4.2", "github.com/containerd/containerd/v2"
+    names = ("containerd", "containerd-shim-runc-v2", "ctr")
+    base = f"https://github.com/containerd/containerd/releases/download/v{version}"
+    archive = f"{base}/containerd-static-{version}-linux-{architecture()}.tar.gz"
+    release = Release(version, archive, f"{archive}.sha256sum", "bin/{name}")
+    return Bundle(
+        name="containerd",
+        module=module,
+        version=version,
+        packages={name: f"{module}/cmd/{name}" for name in names},
+        stamps={f"{module}/version.Version": f"v{version}"},
+        releases=dict.fromkeys(names, release),
+    )
+
+
+def _runc() -> Bundle:
+    version, module = "1.5.2", "github.com/opencontainers/runc"
+    base = f"https://github.com/opencontainers/runc/releases/download/v{version}"
+    return Bundle(
+        name="runc",
+        module=module,
+        version=version,
+        packages={"runc": module},
+        tags=("netgo", "osusergo", "urfave_cli_no_docs"),
+        needs_c=True,
+        releases={"runc": Release(version, f"{base}/runc.{architecture()}", f"{base}/runc.sha256sum")},
+    )
+
+
+def _cni() -> Bundle:
+    version, module = "1.9.1", "github.com/containernetworking/plugins"
+    plugins = {"bridge": "main", "host-local": "ipam", "loopback": "main", "portmap": "meta", "ptp": "main"}
+    base = f"https://github.com/containernetworking/plugins/releases/download/v{version}"
+    archive = f"{base}/cni-plugins-linux-{architecture()}-v{version}.tgz"
+    release = Release(version, archive, f"{archive}.sha256", "./{name}")
+    return Bundle(
+        name="cni",
+        module=module,
+        version=version,
+        packages={name: f"{module}/plugins/{kind}/{name}" for name, kind in plugins.items()},
+        stamps={f"{module}/pkg/utils/buildversion.BuildVersion": f"v{version}"},
+        releases=dict.fromkeys(plugins, release),
+    )
+
+
+# In the order in which CoreDNS chains them (its plugin.cfg). A build with only these leaves out the
+# cloud vendors' SDKs, which are most of upstream's compile time, and behaves the same for a cluster.
+_DNS_DIRECTIVES: Final = (
+    *("reload", "ready", "health", "prometheus", "errors", "log"),
+    *("loadbalance", "cache", "hosts", "kubernetes", "loop", "forward"),
+)
+_DNS_PACKAGE_OF: Final = {"prometheus": "metrics"}  # where it is not named as the directive
+
+
+def _coredns() -> Bundle:
+    version, module = "1.14.6", "github.com/coredns/coredns"
+    packages = (_DNS_PACKAGE_OF.get(directive, directive) for directive in _DNS_DIRECTIVES)
+    imports = "\n".join(f'\t_ "{module}/plugin/{package}"' for package in packages)
+    directives = ", ".join(f'"{directive}"' for directive in _DNS_DIRECTIVES)
+    main = (
+        f'package main\n\nimport (\n\t"{module}/core/dnsserver"\n\t"{module}/coremain"\n{imports}\n)\n\n'
+        f"func init() {{ dnsserver.Directives = []string{{{directives}}} }}\n\n"
+        "func main() { coremain.Run() }\n"
+    )
+    base = f"https://github.com/coredns/coredns/releases/download/v{version}"
+    archive = f"{base}/coredns_{version}_linux_{architecture()}.tgz"
+    return Bundle(
+        name="coredns",
+        module=module,
+        version=version,
+        packages={"coredns": "kubewitness.example/coredns"},
+        main=main,
+        releases={"coredns": Release(version, archive, f"{archive}.sha256", "{name}")},
+    )
+
+
+def bundles(kubernetes: str) -> tuple[Bundle, ...]:
+    """All bundles that make a cluster of that exact version ("1.37.2"), the longest build first."""
+    return (_kubernetes(kubernetes), _containerd(), _coredns(), _runc(), _cni())
+
+
+ALL: Final = tuple(name for bundle in bundles(f"1.{LAST_MINOR}.0") for name in bundle.packages)

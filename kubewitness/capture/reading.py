@@ -1,0 +1,129 @@
+"""A capture read back, while it grows or long after: packets and sockets into a history."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scapy.error import Scapy_Exception
+from scapy.utils import RawPcapNgReader
+
+from kubewitness.capture.daemon import MARKER
+from kubewitness.model.history import CaptureStatistics, History
+from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
+from kubewitness.model.verdict import Inconclusive
+from kubewitness.wire.decoder import Decoder
+
+API_PORTS, ETCD_PORTS = frozenset({8080}), frozenset({2379})
+_MATCH_NS = 1_000_000_000
+
+
+class BrokenEvidence(Exception):
+    """Stored evidence cannot be read: what was wanted, what was found."""
+
+
+class Sockets:
+    """The processes behind connections, as the capture recorded them (``sockets.jsonl``)."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._read = 0
+        self._known: dict[tuple[Endpoint, Endpoint], list[tuple[int, Speaker, Speaker]]] = {}
+
+    def learn(self) -> None:
+        """Takes in the lines that were added since the last time."""
+        if not self._file.exists():
+            return
+        with self._file.open() as lines:
+            lines.seek(self._read)
+            while (line := lines.readline()).endswith("\n"):
+                entry = json.loads(line)
+                key = Endpoint(*entry["client"]), Endpoint(*entry["server"])
+                pair = _speaker(entry["client_process"]), _speaker(entry["server_process"])
+                self._known.setdefault(key, []).append((entry["time_ns"], *pair))
+                self._read = lines.tell()
+
+    def speaker_of(self, local: Endpoint, remote: Endpoint, opened_ns: int) -> Speaker:
+        """The process that held the socket ``local`` in the connection opened at that time."""
+        for key, end in (((local, remote), 1), ((remote, local), 2)):
+            for opened in self._known.get(key, []):
+                if abs(opened[0] - opened_ns) < _MATCH_NS:
+                    return opened[1] if end == 1 else opened[2]
+        return UNKNOWN
+
+
+def _speaker(process: dict[str, Any] | None) -> Speaker:
+    return UNKNOWN if process is None else Speaker(process["component"], process["pid"])
+
+
+class Reading:
+    """The files of one capture in ``directory``, decoded as far as they have been written."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "capture.pcapng"
+        self._sockets = Sockets(directory / "sockets.jsonl")
+        self._decoder = Decoder(API_PORTS, ETCD_PORTS, self._sockets.speaker_of)
+        self._packets: RawPcapNgReader | None = None
+        self._frames = 0
+
+    def read_to(self, frame: int) -> None:
+        """Decodes up to packet number ``frame``; the capture must hold it."""
+        self._sockets.learn()
+        if self._packets is None:
+            self._packets = self._open()
+        while self._frames < frame:
+            try:
+                data, meta = self._packets._read_packet(size=1 << 18)
+            except (EOFError, Scapy_Exception) as error:
+                raise BrokenEvidence(
+                    f"{self.file} should hold {frame} packets, but ends or is garbled after {self._frames}"
+                ) from error
+            self._frames += 1
+            self._decoder.feed(self._frames, ((meta.tshigh << 32) + meta.tslow) * 1000, data)
+
+    def _open(self) -> RawPcapNgReader:
+        try:
+            return RawPcapNgReader(str(self.file))
+        except (OSError, Scapy_Exception) as error:
+            raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
+
+    def history(self, first: int, last: int, statistics: CaptureStatistics) -> History:
+        """What the packets ``first`` to ``last`` showed. Connections and gaps are those of the whole capture."""
+        self.read_to(last)
+        whole = self._decoder.finish(statistics)
+        inside = tuple(each for each in whole.observations if first <= each.last_frame <= last)
+        return replace(whole, observations=inside)
+
+    def holds(self, marker: bytes, first: int, last: int) -> list[int]:
+        """The numbers of the packets from ``first`` to ``last`` in whose bytes ``marker`` appears."""
+        found = []
+        with self._open() as packets:
+            for number in range(1, last + 1):
+                data, _ = packets._read_packet(size=1 << 18)
+                if number >= first and marker in data:
+                    found.append(number)
+        return found
+
+
+def barrier(address: str, note: str = "", within_s: float = 10.0) -> CaptureStatistics:
+    """Returns when every packet so far is in the file. ``note`` travels, readable, in the barrier's packet.
+
+    ``address`` is the control plane's on the link to the host.
+    """
+    payload = MARKER + f"{time.time_ns()}:{note}".encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(within_s)
+        sock.sendto(payload, (address, 9))
+        try:
+            answer = sock.recv(4096)
+        except (TimeoutError, ConnectionRefusedError) as error:
+            raise Inconclusive(
+                f"the capture did not answer within {within_s:g} s ({error}): it has died or is overrun;"
+                " see logs/capture.log in the evidence"
+            ) from error
+    told = json.loads(answer.removeprefix(payload))
+    return CaptureStatistics(told["packets"], told["dropped"], tuple(told["interfaces"]))

@@ -1,0 +1,164 @@
+"""The pytest plugin: which clusters, which behaviours, and what became of them."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
+from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.needs import offered
+from kubewitness.model.verdict import Broken, Inconclusive, Verdict
+from kubewitness.reporting.results import Outcome, Results
+from kubewitness.reporting.story import STORY
+
+EXIT_BROKEN, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 3, 4
+ROOT = Path(__file__).parents[2]
+RESULTS = pytest.StashKey[Results]()
+OUTCOME = pytest.StashKey[Outcome]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kubewitness", "Kubewitness: which cluster, and where its evidence goes")
+    group.addoption("--kube-version", default="1.37", help="a minor such as 1.37, or exactly 1.37.2")
+    group.addoption("--provider", default="local", choices=["local"], help="who makes the cluster")
+    group.addoption("--setup", action="append", choices=list(Setup), help="may be repeated; default: both")
+    group.addoption("--topology", action="append", choices=list(Topology), help="may be repeated; default: both")
+    group.addoption("--nodes", type=int, default=2, help="nodes of the standard topology (default 2)")
+    group.addoption("--kubeconfig", help="an existing cluster; not available yet")
+    group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
+    group.addoption("--replay", type=Path, help="judge the evidence of this run again; no cluster is made")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "behaviour(declared): the test proves this behaviour")
+    for kind in Kind:
+        config.addinivalue_line("markers", f"{kind}: behaviours of this kind")
+    if config.getoption("kubeconfig"):
+        raise pytest.UsageError("--kubeconfig: provider `existing` is not available yet; leave it out for `local`")
+    if (replay := config.getoption("replay")) and not (replay / "results.json").is_file():
+        raise pytest.UsageError(f"--replay: {replay} holds no results.json; give the directory of a run, such as reports/out/latest")
+    started = datetime.datetime.now(datetime.UTC)
+    name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    directory = config.getoption("evidence") or ROOT / "reports" / "out" / name
+    config.stash[RESULTS] = Results(directory.absolute(), started, config.invocation_params.args)
+
+
+def specs(config: pytest.Config) -> list[ClusterSpec]:
+    """The clusters that were asked for, or that the replayed run had."""
+    if replay := config.getoption("replay"):
+        return Results.specs_of(replay)
+    return [
+        ClusterSpec(
+            config.getoption("kube_version"), config.getoption("provider"), Setup(setup), Topology(topology),
+            1 if topology == Topology.MINIMAL else config.getoption("nodes"),
+        )
+        for setup in config.getoption("setup") or list(Setup)
+        for topology in config.getoption("topology") or list(Topology)
+    ]  # fmt: skip
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stage" in metafunc.fixturenames:
+        wanted = specs(metafunc.config)
+        metafunc.parametrize("stage", wanted, indirect=True, scope="session", ids=[each.label for each in wanted])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Makes area, kind and needs selectable with -m (`-` becomes `_`)."""
+    for item in items:
+        if declared := declared_by(item):
+            for name in (declared.area, str(declared.kind), *declared.needs):
+                marker = name.replace("-", "_").replace(":", "_")
+                config.addinivalue_line("markers", f"{marker}: an area, kind or need of behaviours")
+                item.add_marker(getattr(pytest.mark, marker))
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    if not config.option.collectonly:
+        return []
+    found = {each.id: each for item in items if (each := declared_by(item))}
+    return [f"{each.id} ({each.kind}): {each.says}" for each in found.values()]
+
+
+def declared_by(item: pytest.Item) -> Behaviour | None:
+    marker = item.get_closest_marker("behaviour")
+    return marker.args[0] if marker else None
+
+
+def spec_of(item: pytest.Item) -> ClusterSpec | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("stage") if callspec else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any cluster is made for it: does the cluster offer what the behaviour needs?"""
+    declared, spec = declared_by(item), spec_of(item)
+    if declared is None or spec is None:
+        return
+    missing = sorted(declared.needs - offered(spec))
+    if not declared.holds_in(parse_minor(spec.version)):
+        missing.append(f"Kubernetes {declared.since or '…'} to {declared.until or '…'}")
+    if missing:
+        item.stash[OUTCOME] = Outcome(Verdict.UNSUPPORTED, ", ".join(missing))
+        pytest.skip(f"unsupported: needs {', '.join(missing)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None | pytest.TestReport]:
+    report: pytest.TestReport = yield  # type: ignore[assignment,misc]
+    declared, spec = declared_by(item), spec_of(item)
+    if declared is None or spec is None:
+        return report  # type: ignore[return-value]
+    results = item.config.stash[RESULTS]
+    if call.excinfo is not None and OUTCOME not in item.stash:
+        item.stash[OUTCOME] = _outcome(call.excinfo.value)
+        if isinstance(call.excinfo.value, Broken | Inconclusive):
+            report.longrepr = results.explain(item.nodeid, declared, spec, item.stash[OUTCOME])
+    if call.when == "call" and OUTCOME not in item.stash:
+        item.stash[OUTCOME] = Outcome(Verdict.PASSED)
+    results.duration_s[item.nodeid] = results.duration_s.get(item.nodeid, 0.0) + call.duration
+    if call.when == "teardown":
+        results.add(item.nodeid, declared, spec, item.stash[OUTCOME], item.stash.get(STORY, None))
+    return report  # type: ignore[return-value]
+
+
+def _outcome(error: BaseException) -> Outcome:
+    match error:
+        case Broken():
+            return Outcome(Verdict.BROKEN, str(error), error.violations)
+        case Inconclusive():
+            return Outcome(Verdict.INCONCLUSIVE, str(error))
+        case _:
+            return Outcome(Verdict.INCONCLUSIVE, f"the test could not be carried out: {error}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    results = session.config.stash[RESULTS]
+    if not results.rows or session.config.option.collectonly:
+        return
+    verdicts = {row["verdict"] for row in results.rows}
+    code = int(exitstatus)
+    if Verdict.BROKEN in verdicts:
+        code = EXIT_BROKEN
+    elif code == 1 and Verdict.INCONCLUSIVE in verdicts:
+        code = EXIT_INCONCLUSIVE
+    session.exitstatus = code
+    results.write(code, replayed=session.config.getoption("replay"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    results = config.stash[RESULTS]
+    if results.rows and not config.option.collectonly:
+        terminalreporter.write_sep("-", "Kubewitness")
+        terminalreporter.write_line(results.summary_line())
+        terminalreporter.write_line(f"report: {results.directory / 'report.html'}")

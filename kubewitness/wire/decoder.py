@@ -1,0 +1,111 @@
+"""From captured packets to a history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from operator import attrgetter
+from typing import TypeVar, cast
+
+from kubewitness.model.history import CaptureStatistics, History
+from kubewitness.model.observation import (
+    ApiRequest,
+    ApiResponse,
+    EtcdRequest,
+    EtcdResponse,
+    Observation,
+    Undecoded,
+    WatchEvent,
+)
+from kubewitness.wire.conversation import Conversation
+from kubewitness.wire.packet import segment
+from kubewitness.wire.tcp import Flow, Reassembler
+from kubewitness.wire.witness import SpeakerOf, Witness
+
+_Message = TypeVar("_Message", bound=Observation)
+
+
+class Decoder:
+    """Feed it every packet of a capture, in order; it keeps all that it has observed.
+
+    ``api_ports`` are where an API server (or a relay before it) may speak
+    plaintext HTTP/1.1, ``etcd_ports`` where etcd may speak plaintext gRPC.
+    What is said on other ports is not decoded, though its connections are
+    listed. ``speaker_of(local, remote, opened_ns)`` names the process that
+    owns the socket whose local end is ``local``; it is asked when a message
+    is observed, and again for as long as it answers UNKNOWN.
+    """
+
+    def __init__(self, api_ports: frozenset[int], etcd_ports: frozenset[int], speaker_of: SpeakerOf) -> None:
+        self._serves = dict.fromkeys(etcd_ports, "etcd") | dict.fromkeys(api_ports, "api")
+        self._speaker_of = speaker_of
+        self._reassembler = Reassembler(api_ports | etcd_ports, self._conversation)
+        self._conversations: list[Conversation] = []
+        self._observations: list[Observation] = []
+
+    def feed(self, frame: int, time_ns: int, data: bytes) -> list[Observation]:
+        """Take one Ethernet frame, numbered from 1; returns the messages that it completes."""
+        before = len(self._observations)
+        found = segment(data)
+        if found is not None:
+            self._reassembler.accept(frame, time_ns, found)
+        return self._observations[before:]
+
+    def finish(self, statistics: CaptureStatistics) -> History:
+        """All that was decoded so far. More may be fed afterwards."""
+        self._attribute()
+        ordered = sorted(self._observations, key=attrgetter("last_frame"))
+        return History(
+            observations=tuple(ordered),
+            connections=tuple(each.connection() for each in self._conversations),
+            statistics=statistics,
+            missing=tuple(self._missing(ordered, statistics)),
+        )
+
+    def _conversation(self, flow: Flow) -> Conversation:
+        witness = Witness(flow, self._speaker_of, self._observations.append)
+        conversation = Conversation(witness, self._serves.get(flow.server.port, ""))
+        self._conversations.append(conversation)
+        return conversation
+
+    def _missing(self, ordered: list[Observation], statistics: CaptureStatistics) -> list[str]:
+        found = []
+        if statistics.dropped:
+            found.append(f"the kernel dropped {statistics.dropped} packets besides {statistics.packets}")
+        for each in self._conversations:
+            if why := each.missing():
+                flow = each.witness.flow
+                found.append(f"connection {flow.number} ({flow.client} to {flow.server}): {why}")
+        found.extend(
+            f"packet {seen.last_frame} (connection {seen.connection}): {seen.why}"
+            for seen in ordered
+            if isinstance(seen, Undecoded)
+        )
+        return found
+
+    def _attribute(self) -> None:
+        """Name the speakers that could not be named when their messages were observed."""
+        speakers = [each.witness.speakers() for each in self._conversations]
+        renamed: dict[int, tuple[Observation, Observation]] = {}  # both are kept, so no id is used twice
+
+        def named(seen: _Message) -> _Message:
+            client, server = speakers[seen.connection - 1]
+            asks = isinstance(seen, ApiRequest | EtcdRequest)
+            sender, receiver = (client, server) if asks else (server, client)
+            if (seen.sender.known or not sender.known) and (seen.receiver.known or not receiver.known):
+                return seen
+            if id(seen) not in renamed:
+                renamed[id(seen)] = (seen, replace(seen, sender=sender, receiver=receiver))
+            return cast("_Message", renamed[id(seen)][1])
+
+        for index, seen in enumerate(self._observations):
+            if isinstance(seen, Undecoded):
+                continue
+            current = named(seen)
+            match current:
+                case ApiResponse() | WatchEvent():
+                    request = named(current.request)
+                    current = current if request is current.request else replace(current, request=request)
+                case EtcdResponse():
+                    asked = named(current.request)
+                    current = current if asked is current.request else replace(current, request=asked)
+            self._observations[index] = current

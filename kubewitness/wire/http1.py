@@ -1,0 +1,179 @@
+"""HTTP/1.1 messages of one direction, piece by piece as they arrive."""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import NamedTuple
+
+from kubewitness.wire.errors import DecodeError
+from kubewitness.wire.spans import Span, SpanBuffer
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
+
+#: Go's servers refuse larger headers.
+_LONGEST_HEAD = 1 << 20
+_LONGEST_LINE = 4096
+
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})\s*(?:;|$)")
+_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
+_LENGTH = re.compile(r"\d{1,15}", re.ASCII)
+
+
+class Head(NamedTuple):
+    """The start line's three parts and the headers, names in lower case."""
+
+    parts: tuple[str, str, str]
+    headers: dict[str, str]
+    span: Span
+
+
+class Piece(NamedTuple):
+    """Some of the body, transfer encoding removed."""
+
+    data: bytes
+    span: Span
+
+
+class End(NamedTuple):
+    """The message is complete; the span is that of its last bytes."""
+
+    span: Span
+
+
+class _State(enum.Enum):
+    HEAD = enum.auto()
+    LENGTH = enum.auto()
+    CHUNK_SIZE = enum.auto()
+    CHUNK = enum.auto()
+    CHUNK_END = enum.auto()
+    TRAILER = enum.auto()
+    UNTIL_CLOSE = enum.auto()
+
+
+class MessageReader:
+    """Feed it a direction's bytes; ask for what they say with ``next``."""
+
+    def __init__(self) -> None:
+        self._buffer = SpanBuffer()
+        self._state = _State.HEAD
+        self._left = 0  # bytes of the body or the chunk still to come
+        self._searched = 0  # bytes known not to begin the line end that is sought
+        self._last: Span | None = None  # of the bytes read last
+        self._ends = False  # the head just read had no body
+        self._closed = False
+
+    def append(self, data: bytes, span: Span) -> None:
+        self._buffer.append(data, span)
+
+    def close(self) -> None:
+        """No more bytes come."""
+        self._closed = True
+
+    def next(self, answered: str = "") -> Head | Piece | End | None:
+        """The next part of the messages; None when more bytes are needed.
+
+        ``answered`` is the method of the request that a response answers,
+        ``""`` when these are requests.
+        """
+        while True:
+            if self._ends and self._last is not None:
+                self._ends = False
+                return End(self._last)
+            if self._state is _State.HEAD:
+                return self._head(answered)
+            if self._state in (_State.LENGTH, _State.CHUNK, _State.UNTIL_CLOSE):
+                return self._piece()
+            line = self._until(b"\r\n", _LONGEST_LINE)
+            if line is None:
+                return None
+            self._after_line(line[:-2])
+
+    def _after_line(self, line: bytes) -> None:
+        if self._state is _State.CHUNK_END:
+            if line:
+                raise DecodeError(f"wanted the end of a chunk, found {line[:40]!r}")
+            self._state = _State.CHUNK_SIZE
+        elif self._state is _State.CHUNK_SIZE:
+            size = _CHUNK_SIZE.match(line)
+            if not size:
+                raise DecodeError(f"wanted a chunk's size, found {line[:40]!r}")
+            self._left = int(size[1], 16)
+            self._state = _State.CHUNK if self._left else _State.TRAILER
+        elif not line:
+            self._state, self._ends = _State.HEAD, True
+
+    def _until(self, mark: bytes, limit: int) -> bytes | None:
+        """The bytes up to and including ``mark``; None if it has not arrived."""
+        found = self._buffer.find(mark, self._searched)
+        if found < 0:
+            self._searched = max(0, len(self._buffer) - len(mark) + 1)
+            if self._searched > limit:
+                raise DecodeError(f"no {mark!r} within {limit} bytes")
+            return None
+        self._searched = 0
+        data, self._last = self._buffer.take(found + len(mark))
+        return data
+
+    def _piece(self) -> Piece | End | None:
+        have = len(self._buffer)
+        if self._state is _State.UNTIL_CLOSE:
+            if have:
+                data, self._last = self._buffer.take(have)
+                return Piece(data, self._last)
+            if self._closed and self._last is not None:
+                self._state = _State.HEAD
+                return End(self._last)
+            return None
+        if not have:
+            return None
+        data, self._last = self._buffer.take(min(have, self._left))
+        self._left -= len(data)
+        if not self._left:
+            if self._state is _State.CHUNK:
+                self._state = _State.CHUNK_END
+            else:
+                self._state, self._ends = _State.HEAD, True
+        return Piece(data, self._last)
+
+    def _head(self, answered: str) -> Head | None:
+        while self._buffer.peek(2) == b"\r\n":  # tolerated before a message by RFC 9112, 2.2
+            self._buffer.take(2)
+        raw = self._until(b"\r\n\r\n", _LONGEST_HEAD)
+        if raw is None or self._last is None:
+            return None
+        lines = raw[:-4].decode("latin-1").split("\r\n")
+        first, _, rest = lines[0].partition(" ")
+        second, _, third = rest.partition(" ") if answered else rest.rpartition(" ")
+        if not (first if answered else third).startswith("HTTP/1.") or (
+            answered and not _STATUS.fullmatch(second)
+        ):
+            raise DecodeError(f"wanted a start line of HTTP/1.1, found {lines[0]!r:.80}")
+        headers: dict[str, str] = {}
+        for line in lines[1:]:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise DecodeError(f"wanted a header, found {line!r:.80}")
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        self._frame_body(answered, second, headers)
+        return Head((first, second, third), headers, self._last)
+
+    def _frame_body(self, answered: str, status: str, headers: dict[str, str]) -> None:
+        """Decide where the body ends (RFC 9112, 6.3)."""
+        length = headers.get("content-length", "")
+        bodiless = answered == "HEAD" or status.startswith("1") or status in ("204", "304")
+        if answered and bodiless:
+            self._ends = True
+        elif headers.get("transfer-encoding", "").lower().endswith("chunked"):
+            self._state = _State.CHUNK_SIZE
+        elif length:
+            if not _LENGTH.fullmatch(length):
+                raise DecodeError(f"wanted a Content-Length, found {length!r:.40}")
+            self._left = int(length)
+            self._ends = self._left == 0
+            self._state = _State.LENGTH if self._left else _State.HEAD
+        elif answered:
+            self._state = _State.UNTIL_CLOSE
+        else:
+            self._ends = True

@@ -1,0 +1,38 @@
+"""Gzip as it arrives: any number of members one after the other, each byte of output as soon as it is there."""
+
+from __future__ import annotations
+
+import zlib
+
+from kubewitness.wire.errors import DecodeError
+
+#: Most output of one piece of input; far above the largest list that an API server sends in one answer.
+_LARGEST = 512 << 20
+
+
+class Inflater:
+    """Unpacks a stream of gzip members.
+
+    The API server writes a watch as one member per flush (since Kubernetes
+    1.37), so the end of a member is not the end of the stream.
+    """
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=31)
+        self.complete = True  # no member is half read
+
+    def feed(self, data: bytes) -> bytes:
+        """What ``data`` adds to the output."""
+        plain = b""
+        while data:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            try:
+                plain += self._member.decompress(data, _LARGEST)
+            except zlib.error as error:
+                raise DecodeError(f"gzip data is damaged: {error}") from error
+            if self._member.unconsumed_tail or len(plain) > _LARGEST:
+                raise DecodeError(f"{len(data)} bytes of gzip hold more than {_LARGEST} bytes")
+            data = self._member.unused_data
+        self.complete = self._member.eof
+        return plain

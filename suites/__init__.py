@@ -1,0 +1,1 @@
+"""What a cluster must do: one folder per area, tests only."""
