@@ -8,14 +8,16 @@ from itertools import pairwise
 from kubewitness.checks.selecting import Selector, metadata, node_of, uid_of
 from kubewitness.model.history import History
 from kubewitness.model.observation import (
+    ApiObject,
     ApiRequest,
+    ApiResponse,
     Connection,
     EtcdResponse,
     EtcdWatchEvent,
     Observation,
     WatchEvent,
 )
-from kubewitness.model.verdict import Violation
+from kubewitness.model.verdict import Inconclusive, Violation
 
 Check = Callable[[History], list[Violation]]
 
@@ -181,13 +183,14 @@ def connections_to(history: History, port: int) -> list[Connection]:
     return [each for each in history.connections if each.server.port == port]
 
 
-def owned_by(child: Observation, owner: Observation) -> Check:
-    """The stored child names the stored owner as its controller."""
+def owned_by(child: ApiResponse, owner: ApiResponse) -> Check:
+    """The created child names the created owner as its controller."""
 
     def check(_: History) -> list[Violation]:
-        assert isinstance(child, WatchEvent) and isinstance(owner, WatchEvent)
-        wanted = uid_of(owner.object)
-        owners = [each["uid"] for each in metadata(child.object).get("ownerReferences", []) if each.get("controller")]
+        wanted = uid_of(owner.body)
+        owners = [
+            each["uid"] for each in metadata(child.body).get("ownerReferences", []) if each.get("controller")
+        ]
         return [] if owners == [wanted] else [Violation(f"controller {wanted}", str(owners), (child.last_frame,))]
 
     return check
@@ -198,5 +201,70 @@ def spoken_by(seen: Observation, role: str) -> Check:
         if seen.sender.role == role:
             return []
         return [Violation(f"{role} to send it", _place(seen), (seen.first_frame,))]
+
+    return check
+
+
+def attributed(port: int) -> Check:
+    """There is a connection to ``port``, and the process behind each is known; else nothing can be said."""
+
+    def check(history: History) -> list[Violation]:
+        found = connections_to(history, port)
+        unknown = [each for each in found if not each.client_process.known]
+        if not found:
+            raise Inconclusive(f"no connection to port {port} was seen, not even the API server's own")
+        if unknown:
+            raise Inconclusive(f"the process behind {unknown[0].client}'s connection to port {port} is unknown")
+        return []
+
+    return check
+
+
+def grace_is_zero(seen: ApiRequest) -> Check:
+    """A DELETE whose options ask for no further grace."""
+
+    def check(_: History) -> list[Violation]:
+        body = seen.body or {}
+        grace = body.get("gracePeriodSeconds", "none given")
+        return [] if grace == 0 else [Violation("gracePeriodSeconds 0", str(grace), (seen.first_frame,))]
+
+    return check
+
+
+def node_is_not_ready(node: ApiObject) -> Check:
+    def check(_: History) -> list[Violation]:
+        conditions = (node.get("status") or {}).get("conditions") or []
+        ready = [each["status"] for each in conditions if each["type"] == "Ready"]
+        return [] if ready != ["True"] else [Violation("a node that is not Ready", "Ready is True")]
+
+    return check
+
+
+def says_why(event: ApiObject, *words: str) -> Check:
+    """The message of an Event names the cause."""
+
+    def check(_: History) -> list[Violation]:
+        message = str(event.get("message", ""))
+        missing = [word for word in words if word not in message]
+        return [Violation(f"a message with {', '.join(missing)}", message)] if missing else []
+
+    return check
+
+
+def visible(frames: Sequence[int], control: int, *, readable: bool) -> Check:
+    """A marker is found in the clear where traffic is ``readable``, and nowhere else but in the control.
+
+    ``control`` is how many packets were sent to carry it in the clear: a filter
+    that does not find these finds nothing.
+    """
+
+    def check(_: History) -> list[Violation]:
+        if len(frames) < control:
+            raise Inconclusive(f"the marker was sent in the clear {control} times but found {len(frames)} times")
+        if readable and len(frames) == control:
+            return [Violation("the marker in packets between the components", "only in the control's packets")]
+        if not readable and len(frames) > control:
+            return [Violation("the marker in no packet but the control's", f"{len(frames)} packets", tuple(frames))]
+        return []
 
     return check

@@ -135,6 +135,17 @@ def watches(role: str, resource: str) -> Selector:
     )
 
 
+def created_in(namespace: str, resource: str, by: str) -> Selector:
+    """A create in a namespace by a role, whatever the object's name (it may be generated)."""
+    wanted, _, subresource = resource.partition("/")
+    return Selector(
+        f"POST {resource} in {namespace} from {by}",
+        lambda seen: isinstance(seen, ApiRequest)
+        and (seen.method, seen.resource, seen.subresource) == ("POST", wanted, subresource)
+        and (seen.namespace, seen.sender.role) == (namespace, by),
+    )
+
+
 def subject(seen: Observation) -> set[str]:
     """The NAMESPACE/NAME of every object that an observation is about."""
     match seen:

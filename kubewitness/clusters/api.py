@@ -101,15 +101,15 @@ class Api:
             "DELETE", path, None, query={} if grace_s is None else {"gracePeriodSeconds": str(grace_s)}
         )
 
-    def watch(self, resource: Resource, resource_version: str, name: str, until: float) -> Iterator[Object]:
-        """Events of the object ``name`` after ``resource_version``; ends at ``until`` (monotonic seconds)."""
+    def watch(self, resource: Resource, resource_version: str, selector: str, until: float) -> Iterator[Object]:
+        """Events of what a field selector selects after ``resource_version``; ends at ``until`` (monotonic seconds)."""
         left = until - time.monotonic()
         if left <= 0:
             return
         query = {
             "watch": "true",
             "resourceVersion": resource_version,
-            "fieldSelector": f"metadata.name={name}",
+            "fieldSelector": selector,
             "timeoutSeconds": str(int(left) + 1),
         }
         response = self._open("GET", resource.path, None, query, "", read_timeout_s=left)
@@ -136,21 +136,24 @@ class Api:
         within_s: float,
         what: str,
         hopeless: Condition = lambda _: False,
+        fields: str = "",
     ) -> Object | None:
         """Follows one object until ``condition`` holds of it (None once it is gone); returns it.
 
         ``hopeless`` names states that cannot recover, so that waiting ends at
-        once. The error has the last state that was seen.
+        once. ``fields`` selects it otherwise than by name. The error has the last
+        state that was seen.
         """
+        selector = fields or f"metadata.name={name}"
         until = time.monotonic() + within_s
         state: Object | None = None
         while time.monotonic() < until:
-            listed = self.request("GET", resource.path, query={"fieldSelector": f"metadata.name={name}"})
+            listed = self.request("GET", resource.path, query={"fieldSelector": selector})
             state = listed["items"][0] if listed["items"] else None
             version = listed["metadata"]["resourceVersion"]
             if condition(state):
                 return state
-            for event in self.watch(resource, version, name, until):
+            for event in self.watch(resource, version, selector, until):
                 if event["type"] == "ERROR":
                     break  # a compacted version: list again
                 state = None if event["type"] == "DELETED" else event["object"]

@@ -73,6 +73,7 @@ class Components:
         scheme = "http" if self.plain else "https"
         argv: list[str | Path] = [
             self.binaries / "etcd", "--data-dir", self.directory / "etcd", "--unsafe-no-fsync",
+            "--enable-grpc-gateway=false",  # it would be one more client of etcd, etcd itself
             "--listen-client-urls", f"{scheme}://127.0.0.1:2379",
             "--advertise-client-urls", f"{scheme}://127.0.0.1:2379",
             "--listen-peer-urls", f"{scheme}://127.0.0.1:2380",

@@ -33,7 +33,7 @@ class LocalCluster:
 
     spec: ClusterSpec
     assets: Assets
-    evidence: Path
+    evidence: Path | None  # None: the run's own directory
     progress: Callable[[str], None]
     timings_s: dict[str, float] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class LocalCluster:
             runs.remove_link(self.run.link)
             self.keeper.close()
         logs = self.run.directory / "logs"
-        if logs.is_dir():
+        if logs.is_dir() and self.evidence is not None:
             shutil.copytree(logs, self.evidence / "logs", dirs_exist_ok=True)
         self.run.remove()
         return time.monotonic() - began
@@ -66,7 +66,8 @@ class LocalCluster:
 
     def _start(self) -> None:
         directory = self.run.directory
-        self.evidence.mkdir(parents=True, exist_ok=True)
+        self.captured = self.evidence or directory / "evidence"
+        self.captured.mkdir(parents=True, exist_ok=True)
         self.link_address, self.inside = network.free_link_addresses()
         with ThreadPoolExecutor(max_workers=8) as pool:
             keeping = pool.submit(Keeper.start, directory)
@@ -140,8 +141,8 @@ class LocalCluster:
         }
         keeper.spawn(
             "capture",
-            [sys.executable, "-m", "kubewitness.capture.daemon", self.evidence / "capture.pcapng",
-             self.evidence / "sockets.jsonl", self.run.directory, json.dumps(places)],
+            [sys.executable, "-m", "kubewitness.capture.daemon", self.captured / "capture.pcapng",
+             self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)],
             ns="cp",
             env={"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])},
             capture={"ns": "cp", "interfaces": list(network.INTERFACES)},

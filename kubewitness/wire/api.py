@@ -16,6 +16,8 @@ from kubewitness.wire.towards import Towards
 from kubewitness.wire.watch import WatchStream
 from kubewitness.wire.witness import Witness
 
+_LONGEST_UNASKED = 1 << 20
+
 
 class _Body(NamedTuple):
     object: ApiObject | None
@@ -82,6 +84,8 @@ class ApiConversation:
             if answer is None:
                 return
             self._response_part(request, answer)
+        if self._responses.unread > _LONGEST_UNASKED and not self._asked:
+            raise DecodeError(f"the server said {self._responses.unread} bytes that nobody asked for")
 
     def _request_part(self, part: Head | Piece | End) -> None:
         if isinstance(part, Head):

@@ -63,6 +63,11 @@ class MessageReader:
         self._ends = False  # the head just read had no body
         self._closed = False
 
+    @property
+    def unread(self) -> int:
+        """Bytes appended and not yet given out."""
+        return len(self._buffer)
+
     def append(self, data: bytes, span: Span) -> None:
         self._buffer.append(data, span)
 

@@ -1,4 +1,4 @@
-"""Gzip as it arrives: any number of members one after the other, each byte of output as soon as it is there."""
+"""Gzip as it arrives: any number of members, each byte of output as soon as it is there."""
 
 from __future__ import annotations
 

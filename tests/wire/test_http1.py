@@ -165,6 +165,14 @@ def test_what_is_no_http_is_an_error(wire: bytes, answered: str) -> None:
         parts(wire, answered)
 
 
+def test_what_nobody_asked_for_is_not_hoarded() -> None:
+    talk = Talk()
+    packets = talk.open() + talk.ask(b"GET /never-ends")
+    found = history(packets + talk.answer(b"x" * 1_200_000, range(60_000, 1_200_000, 60_000)))
+    assert "nobody asked for" in found.connections[0].why_incomplete
+    assert found.missing
+
+
 def test_an_answer_waits_for_its_request() -> None:
     talk = Talk()
     opening = talk.open()

@@ -1,0 +1,206 @@
+"""The ``kubewitness`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubewitness import __version__
+from kubewitness.assets import ALL, AssetError, UnknownVersion, resolve
+from kubewitness.assets import command as assets_command
+from kubewitness.catalogue import command as catalogue_command
+from kubewitness.clusters import doctor, runs
+from kubewitness.clusters.errors import ClusterError, UsageError
+from kubewitness.clusters.local import LocalCluster
+from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.reporting import command as report_command
+
+EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
+PYTEST_USAGE, PYTEST_INTERRUPTED = 4, 2
+ROOT = Path(__file__).parents[1]
+_EXIT_CODES = "exit codes: 0 passed, 1 a behaviour is broken, 2 usage, 3 no cluster, 4 inconclusive"
+Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse names the type no other way
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="kubewitness",
+        description="Brings up real Kubernetes clusters, watches what their parts say to each other, and"
+        " proves from that evidence that they behave as Kubernetes promises.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"kubewitness {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(subparsers)
+    _add_replay(subparsers)
+    _add_clusters(subparsers)
+    assets_command.add_parser(subparsers)
+    catalogue_command.add_parser(subparsers)
+    report_command.add_parser(subparsers)
+    namespace, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(namespace, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    namespace.rest = rest
+    try:
+        return int(namespace.run(namespace))
+    except (UsageError, UnknownVersion) as error:
+        return _fail(error, EXIT_USAGE)
+    except (ClusterError, AssetError) as error:
+        return _fail(error, EXIT_NO_CLUSTER)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was left behind", file=sys.stderr)
+        return 130
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"kubewitness: {error}", file=sys.stderr)
+    return code
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _add_run(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "run",
+        help="bring clusters up, judge them, write the report",
+        description="Runs the suites. Every option that is not named here goes to pytest, such as"
+        " --setup tls, --topology minimal, --kube-version 1.36, -k NAME or -m AREA.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument("--suite", help="only the suite of this area, such as ordering")
+    parser.set_defaults(run=_run, passes_on=True)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    doctor.require()
+    suites = ROOT / "suites" / (arguments.suite or "")
+    if not suites.is_dir():
+        raise UsageError(f"no suite {arguments.suite!r}; there is {', '.join(_suites()) or 'none'}")
+    return _pytest([str(suites), *arguments.rest])
+
+
+def _suites() -> list[str]:
+    return sorted(each.name for each in (ROOT / "suites").iterdir() if any(each.glob("test_*.py")))
+
+
+def _pytest(arguments: list[str]) -> int:
+    import pytest  # noqa: PLC0415 - only these two commands need it, and it loads slowly
+
+    if not (ROOT / "conftest.py").is_file():
+        raise UsageError("the suites are not installed; run from a checkout of Kubewitness")
+    code = int(pytest.main(["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *arguments]))
+    return code
+
+
+def _add_replay(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "replay",
+        help="judge a stored run again, without a cluster",
+        description="Decodes the stored packets anew and lets the same tests judge them. Verdicts that"
+        " differ from the stored ones are listed. Other options go to pytest, such as -k NAME.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument("evidence", type=Path, help="a run's directory, such as reports/out/latest")
+    parser.add_argument("--out", type=Path, help="where the new results go (default: RUN/replay)")
+    parser.set_defaults(run=_replay, passes_on=True)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    stored_file = arguments.evidence / "results.json"
+    if not stored_file.is_file():
+        raise UsageError(f"{arguments.evidence} holds no results.json; give a run's directory")
+    try:
+        stored = _verdicts(stored_file)
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{stored_file} is no results file: {error}") from error
+    out = arguments.out or arguments.evidence.resolve() / "replay"
+    shutil.rmtree(out, ignore_errors=True)
+    code = _pytest(
+        [str(ROOT / "suites"), "--replay", str(arguments.evidence.resolve()), "--evidence", str(out), *arguments.rest]
+    )
+    if (out / "results.json").is_file():
+        again = _verdicts(out / "results.json")
+        differing = [key for key, verdict in again.items() if stored.get(key) != verdict]
+        for key in differing:
+            print(f"differs: {key}: was {stored.get(key)}, is {again[key]}")
+        print(f"{len(again)} verdicts judged again, {len(differing)} differ")
+        return code or (1 if differing else 0)
+    return code
+
+
+def _verdicts(file: Path) -> dict[str, str]:
+    rows = json.loads(file.read_text())["results"]
+    return {f"{row['id']}[{row['cluster']}]": row["verdict"] for row in rows}
+
+
+def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    up = subparsers.add_parser(
+        "up",
+        help="bring a cluster up and leave it up",
+        description="Starts a cluster and prints its kubeconfig. It stays until `kubewitness down`.",
+    )
+    up.add_argument("--version", default="1.37", help="a minor (1.29 to 1.37) or an exact version")
+    up.add_argument("--setup", default="tls", choices=list(Setup), type=Setup)
+    up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
+    up.add_argument("--nodes", default=1, type=int, help="real nodes, each in a network namespace of its own")
+    up.add_argument("--evidence", type=Path, default=None, help="where the capture goes (default: the run's own directory)")
+    up.set_defaults(run=_up)
+    down = subparsers.add_parser("down", help="end clusters that `up` started", description="Ends the clusters named, or all that are up.")
+    down.add_argument("run_id", nargs="*", help="as printed by `up`; default: all")
+    down.set_defaults(run=_down)
+    clean = subparsers.add_parser(
+        "clean",
+        help="remove what killed runs left",
+        description="Removes the files, control groups and links of runs that are dead. Living ones stay.",
+    )
+    clean.set_defaults(run=_clean)
+    check = subparsers.add_parser(
+        "doctor", help="say what this host can do", description="Checks what a local cluster needs of this host."
+    )
+    check.add_argument("--json", action="store_true", help="print a JSON list")
+    check.set_defaults(run=doctor.run)
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    doctor.require()
+    if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
+        raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
+    names = [name for name in ALL if name != "kubeadm"]
+    assets = resolve(arguments.version, names, progress=_say)
+    spec = ClusterSpec(assets.kubernetes, "local", arguments.setup, arguments.topology, arguments.nodes)
+    cluster = LocalCluster(spec, assets, arguments.evidence, _say)
+    cluster.start()
+    assert cluster.keeper is not None
+    cluster.keeper.persist()
+    print(cluster.kubeconfig)
+    _say(f"cluster {cluster.run.id} is up: export KUBECONFIG={cluster.kubeconfig}")
+    _say(f"end it with: kubewitness down {cluster.run.id}")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    known = {run.id: run for run in runs.all_runs() if run.alive and run.describe()}
+    for wanted in arguments.run_id or known:
+        if wanted not in known:
+            raise UsageError(f"no cluster {wanted} is up; there is {', '.join(known) or 'none'}")
+        runs.stop(known[wanted])
+        _say(f"cluster {wanted} is down")
+    return 0
+
+
+def _clean(_: argparse.Namespace) -> int:
+    for line in runs.sweep():
+        print(f"removed {line}")
+    living = [run.id for run in runs.all_runs()]
+    print(f"clean; still up: {', '.join(living)}" if living else "clean")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What a local cluster needs of its host, and whether it is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kubewitness.clusters import runs
+from kubewitness.clusters.errors import HostLacks
+
+_TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
+_FREE_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``advice`` is empty where it is all right."""
+
+    what: str
+    found: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Everything that a local cluster needs, in the order in which it would be missed."""
+    found = [_root()]
+    found += [_tool(name, package) for name, package in _TOOLS.items()]
+    found += [_namespaces(), _file_system("overlay"), _control_groups(), _space()]
+    return found
+
+
+def require() -> None:
+    """Raises HostLacks with everything that is missing, in one message."""
+    missing = [each for each in examine() if each.advice]
+    if missing:
+        lines = "; ".join(f"{each.what}: {each.found}; {each.advice}" for each in missing)
+        raise HostLacks(f"this host cannot hold a local cluster: {lines}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command `kubewitness doctor`."""
+    found = examine()
+    if arguments.json:
+        print(json.dumps([asdict(each) for each in found], indent=1))
+    else:
+        for each in found:
+            print(f"{'MISSING' if each.advice else 'ok':8} {each.what}: {each.found}")
+            if each.advice:
+                print(f"{'':8} {each.advice}")
+    return 3 if any(each.advice for each in found) else 0
+
+
+def _root() -> Finding:
+    user = os.geteuid()
+    advice = "" if user == 0 else "run it as root (namespaces, mounts and packet capture need it)"
+    return Finding("root", f"user id {user}", advice)
+
+
+def _tool(name: str, package: str) -> Finding:
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    return Finding(name, path or "not on PATH", "" if path else f"install the package {package}")
+
+
+def _namespaces() -> Finding:
+    kinds = {path.name for path in Path("/proc/self/ns").iterdir()}
+    missing = sorted({"pid", "mnt", "net", "uts"} - kinds)
+    return Finding(
+        "kernel namespaces",
+        "pid, mnt, net and uts" if not missing else f"no {', '.join(missing)}",
+        "use a kernel that has them" if missing else "",
+    )
+
+
+def _file_system(name: str) -> Finding:
+    there = any(line.split()[-1] == name for line in Path("/proc/filesystems").read_text().splitlines())
+    return Finding(
+        f"file system {name}", "known to the kernel" if there else "unknown to the kernel",
+        "" if there else f"load it: modprobe {name}",
+    )  # fmt: skip
+
+
+def _control_groups() -> Finding:
+    version = 2 if (runs.CGROUPS / "cgroup.controllers").exists() else 1
+    names = (
+        (runs.CGROUPS / "cgroup.controllers").read_text().split()
+        if version == 2
+        else [each.name for each in runs.CGROUPS.iterdir()]
+    )
+    missing = sorted({"cpu", "memory", "pids"} - set(names))
+    advice = f"enable the controllers {', '.join(missing)}" if missing else ""
+    return Finding("control groups", f"version {version}: {' '.join(sorted(names))}", advice)
+
+
+def _space() -> Finding:
+    place = runs.root()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    advice = "" if free >= _FREE_BYTES else f"free {_FREE_BYTES >> 30} GiB, or set KUBEWITNESS_STATE"
+    return Finding(f"disk space at {runs.root()}", f"{free / (1 << 30):.1f} GiB free", advice)

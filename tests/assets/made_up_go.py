@@ -1,0 +1,80 @@
+"""A made-up `go` command that records what it is asked, builds nothing and can be told to wait or to fail."""
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+FAKE_GO = """#!{python} -IS
+import json, os, pathlib, re, sys
+home = pathlib.Path({home!r})
+arguments = sys.argv[1:]
+with (home / "calls").open("a") as calls:
+    print(os.getpid(), *arguments, file=calls)
+packages = [word for word in arguments if "/" in word and not word.startswith("-") and not word.endswith("/")]
+if "-versions" in arguments:
+    print(json.dumps({{"Versions": ["v1.13.0", "v1.37.1", "v1.37.2", "v1.37.3-rc.0", "v1.36.3"]}}))
+elif arguments[:3] == ["list", "-m", "-json"]:
+    print(json.dumps({{"GoMod": "/made-up/go.mod"}}))
+elif arguments[:2] == ["mod", "edit"]:
+    print(json.dumps({{"Go": "1.26.0"}}))
+elif arguments[0] == "list":
+    for package in packages:
+        print(package, home, "v1.37.2", sep="\\t")
+elif arguments[0] == "build":
+    if (home / "gate").exists():
+        (home / "started").open("w").close()  # blocks until a test reads: the build is under way
+        (home / "gate").open().close()        # blocks until a test writes: let it go on
+    if (home / "complaint").exists():
+        sys.exit((home / "complaint").read_text())
+    folder = pathlib.Path(arguments[arguments.index("-o") + 1])
+    for package in arguments[arguments.index("-o") + 2:]:
+        name = re.sub("/v[0-9]+$", "", package).rsplit("/", 1)[1]
+        (folder / name).write_text("built " + package)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The made-up Go: what it was asked, and how to make it fail or wait."""
+
+    home: Path
+
+    @property
+    def calls(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError):
+            return [line.split(" ", 1)[1] for line in (self.home / "calls").read_text().splitlines()]
+        return []
+
+    @property
+    def builds(self) -> list[str]:
+        return [call for call in self.calls if call.startswith("build ")]
+
+    @property
+    def pids(self) -> list[int]:
+        return [int(line.split(" ", 1)[0]) for line in (self.home / "calls").read_text().splitlines()]
+
+    def complain(self, text: str) -> None:
+        """Fail every build with this on standard error."""
+        (self.home / "complaint").write_text(text)
+
+    def hold_builds(self) -> None:
+        """Make every build wait until `let_go`."""
+        os.mkfifo(self.home / "started")
+        os.mkfifo(self.home / "gate")
+
+    def await_build(self) -> None:
+        (self.home / "started").open().close()
+
+    def let_go(self) -> None:
+        (self.home / "gate").open("w").close()
+
+
+def install(folder: Path, home: Path) -> Go:
+    """Put it into a folder that is on PATH."""
+    home.mkdir()
+    command = folder / "go"
+    command.write_text(FAKE_GO.format(python=sys.executable, home=str(home)))
+    command.chmod(0o755)
+    return Go(home)

@@ -1,0 +1,133 @@
+"""A build that fails, is interrupted, or is wanted twice at once."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kubewitness.assets import AssetError, Origin, resolve
+from kubewitness.assets.building import go_mod
+from kubewitness.assets.recipes import bundles
+from tests.assets.made_up_go import Go
+
+RESOLVE_KUBECTL = """
+from kubewitness.assets import resolve
+found = resolve("1.37.2", ["kubectl"], progress=lambda line: print(line, flush=True))
+print(found.binaries["kubectl"].origin)
+"""
+
+
+def start_resolving() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", RESOLVE_KUBECTL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def test_two_that_ask_at_once_build_once(go: Go) -> None:
+    go.hold_builds()
+    with start_resolving() as first:
+        go.await_build()
+        lines: list[str] = []
+        waiting = threading.Event()
+
+        def progress(line: str) -> None:
+            lines.append(line)
+            waiting.set()
+
+        origins: list[Origin] = []
+        second = threading.Thread(
+            target=lambda: origins.append(
+                resolve("1.37.2", ["kubectl"], progress=progress).binaries["kubectl"].origin
+            )
+        )
+        second.start()
+        assert waiting.wait(10)
+        go.let_go()
+        out, _ = first.communicate(timeout=10)
+        second.join(10)
+    assert "another process is making it; waiting for" in lines[0]
+    assert out.endswith("build\n")
+    assert origins == [Origin.CACHE]
+    assert len(go.builds) == 1
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_build_leaves_no_entry_and_the_next_run_succeeds(
+    go: Go, host: Path, by: signal.Signals
+) -> None:
+    go.hold_builds()
+    with start_resolving() as interrupted:
+        go.await_build()
+        interrupted.send_signal(by)
+        interrupted.communicate(timeout=10)
+    assert not list(host.glob("kubectl-*"))
+    if by is signal.SIGINT:
+        assert not is_alive(go.pids[-1])
+        assert not list(host.glob("work/*"))
+    else:
+        os.kill(go.pids[-1], signal.SIGKILL)  # the real one ends at its next line, whose reader is gone
+    (go.home / "gate").unlink()
+    found = resolve("1.37.2", ["kubectl"], progress=lambda _: None).binaries["kubectl"]
+    assert found.origin is Origin.BUILD
+    assert not list(host.glob("work/*"))
+
+
+def test_leftovers_of_other_bundles_are_removed(go: Go, host: Path) -> None:
+    abandoned = host / "work" / "cni-1.9.1"
+    abandoned.mkdir(parents=True)
+    (abandoned / "half").write_text("a binary")
+    (host / "locks").mkdir()
+    resolve("1.37.2", ["kubectl"], progress=lambda _: None)
+    assert not abandoned.exists()
+    assert go.builds
+
+
+def test_full_disk_is_one_message(go: Go, host: Path, tmp_path: Path) -> None:
+    go.complain(f"k8s.io/api/core/v1: write {tmp_path}/go-build/b001/_pkg_.a: no space left on device\n")
+    with pytest.raises(AssetError) as caught:
+        resolve("1.37.2", ["kubectl"], progress=lambda _: None)
+    message = str(caught.value)
+    assert message.startswith(
+        f"No space left while building kubernetes: the file system that holds {tmp_path} has"
+    )
+    assert "GB free, about" in message
+    assert "GB are needed" in message
+    assert not list(host.glob("kubectl-*"))
+    assert not list(host.glob("work/*"))
+
+
+def test_failed_build_tells_what_go_said(go: Go) -> None:
+    go.complain("runtime\nk8s.io/api/core/v1\n# k8s.io/made/up\nx.go:1:1: undefined: y\n")
+    with pytest.raises(AssetError, match=r"- build: # k8s.io/made/up; x.go:1:1: undefined: y\n"):
+        resolve("1.37.2", ["kubectl"], progress=lambda _: None)
+
+
+def test_go_mod_repeats_what_go_heeds_of_the_main_module_alone() -> None:
+    upstream = {
+        "Go": "1.23.0",
+        "GoDebug": [{"Key": "default", "Value": "go1.23"}],
+        "Replace": [
+            {"Old": {"Path": "k8s.io/api"}, "New": {"Path": "./staging/src/k8s.io/api"}},
+            {"Old": {"Path": "example.org/a"}, "New": {"Path": "example.org/b", "Version": "v1.2.3"}},
+        ],
+    }
+    assert go_mod(bundles("1.32.13")[0], upstream) == (
+        "module kubewitness.example/kubernetes\n"
+        "go 1.23.0\n"
+        "godebug default=go1.23\n"
+        "require k8s.io/kubernetes v1.32.13\n"
+        "replace k8s.io/api => k8s.io/api v0.32.13\n"
+        "replace example.org/a => example.org/b v1.2.3\n"
+    )
