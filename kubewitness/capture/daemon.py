@@ -37,6 +37,8 @@ class Capture:
         self.writer = PcapNgWriter(str(file))
         self.writer.linktype = ETHERNET
         self.writer._write_block_shb()
+        # scapy keeps interface 0 for packets whose interface is not told, and counts on its description.
+        self.writer._write_block_idb(linktype=ETHERNET)
         self.writer.f.flush()
         self.frames = 0
         self.dropped = 0
