@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader
 
-from kubewitness.capture.daemon import MARKER
+from kubewitness.capture.barriers import pass_through
 from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
 from kubewitness.model.verdict import Inconclusive
@@ -109,21 +107,16 @@ class Reading:
         return found
 
 
-def barrier(address: str, note: str = "", within_s: float = 10.0) -> CaptureStatistics:
+def barrier(address: str, note: str = "", within_s: float = 30.0) -> CaptureStatistics:
     """Returns when every packet so far is in the file. ``note`` travels, readable, in the barrier's packet.
 
     ``address`` is the control plane's on the link to the host.
     """
-    payload = MARKER + f"{time.time_ns()}:{note}".encode()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(within_s)
-        sock.sendto(payload, (address, 9))
-        try:
-            answer = sock.recv(4096)
-        except (TimeoutError, ConnectionRefusedError) as error:
-            raise Inconclusive(
-                f"the capture did not answer within {within_s:g} s ({error}): it has died or is overrun;"
-                " see logs/capture.log in the evidence"
-            ) from error
-    told = json.loads(answer.removeprefix(payload))
+    try:
+        told = json.loads(pass_through(address, note, within_s))
+    except (TimeoutError, ConnectionRefusedError) as error:
+        raise Inconclusive(
+            f"the capture did not answer within {within_s:g} s ({error}): it has died or is overrun;"
+            " see logs/capture.log and logs/sockets.log in the evidence"
+        ) from error
     return CaptureStatistics(told["packets"], told["dropped"], tuple(told["interfaces"]))

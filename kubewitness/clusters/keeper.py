@@ -307,7 +307,7 @@ class Keeper:
                 sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # no protocol yet: nothing comes in
                 sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BUFFER_BYTES)
                 sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-                _attach(sock, [socket.if_nametoindex(each) for each in request["interfaces"]])
+                _attach(sock, [socket.if_nametoindex(each) for each in request["interfaces"]], request["only"])
                 _listen_on_all_interfaces(sock)
                 socket.send_fds(write, [b"+"], [sock.fileno()])
             except OSError as error:
@@ -321,25 +321,45 @@ class Keeper:
         return fds[0]
 
 
-def _attach(sock: socket.socket, interfaces: list[int]) -> None:
-    """A classic BPF program: packets of these interfaces only, and loopback's (the first) only once.
+def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:
+    """A classic BPF program: packets of these interfaces, and loopback's (the first) only once.
 
-    Loopback shows each packet twice, as it leaves and as it arrives.
+    Loopback shows each packet twice, as it leaves and as it arrives. With
+    ``only`` = "openings" nothing passes but UDP and the first packets of TCP
+    connections over IPv4.
     """
     ancillary = -0x1000 & 0xFFFFFFFF
-    ld, jeq, ret = 0x20, 0x15, 0x06
+    ld, ldh, ldb, ldb_x, ldx_ihl, jeq, and_, ret = 0x20, 0x28, 0x30, 0x50, 0xB1, 0x15, 0x54, 0x06
     loopback, *others = interfaces
-    accept = len(others) + 5
+    accept = (ret, 0, 0, 0x40000)
+    refuse = (ret, 0, 0, 0)
+    openings = [
+        (ldh, 0, 0, 12),
+        (jeq, 1, 0, 0x0800),
+        refuse,
+        (ldb, 0, 0, 23),
+        (jeq, 0, 1, socket.IPPROTO_UDP),
+        accept,
+        (jeq, 1, 0, socket.IPPROTO_TCP),
+        refuse,
+        (ldx_ihl, 0, 0, 14),
+        (ldb_x, 0, 0, 14 + 13),
+        (and_, 0, 0, 0x12),  # SYN and ACK
+        (jeq, 1, 0, 0x02),
+        refuse,
+    ]
     # A jump's distance is counted from the instruction that follows it.
+    payload = len(others) + 6
     program = [
         (ld, 0, 0, ancillary + 8),  # SKF_AD_IFINDEX
         (jeq, len(others) + 1, 0, loopback),
-        *((jeq, accept - (3 + at), 0, index) for at, index in enumerate(others)),
-        (ret, 0, 0, 0),
+        *((jeq, payload - (3 + at), 0, index) for at, index in enumerate(others)),
+        refuse,
         (ld, 0, 0, ancillary + 4),  # SKF_AD_PKTTYPE
-        (jeq, 1, 0, socket.PACKET_OUTGOING),
-        (ret, 0, 0, 0x40000),
-        (ret, 0, 0, 0),
+        (jeq, 0, 1, socket.PACKET_OUTGOING),
+        refuse,
+        *(openings if only == "openings" else []),
+        accept,
     ]
     code = b"".join(struct.pack("HBBI", *each) for each in program)
     buffer = ctypes.create_string_buffer(code)

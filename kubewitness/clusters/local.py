@@ -139,14 +139,17 @@ class LocalCluster:
             | {network.node_address(n): f"node{n}" for n in range(1, self.spec.nodes + 1)},
             "processes": {str(os.getpid()): "suite"},
         }
-        keeper.spawn(
-            "capture",
-            [sys.executable, "-m", "kubewitness.capture.daemon", self.captured / "capture.pcapng",
-             self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)],
-            ns="cp",
-            env={"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])},
-            capture={"ns": "cp", "interfaces": list(network.INTERFACES)},
-        )  # fmt: skip
+        path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
+        programs: list[tuple[str, str, list[str | Path], str]] = [
+            ("sockets", "kubewitness.capture.sockets",
+             [self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)], "openings"),
+            ("capture", "kubewitness.capture.daemon", [self.captured / "capture.pcapng"], "everything"),
+        ]  # fmt: skip
+        for name, module, arguments, only in programs:
+            keeper.spawn(
+                name, [sys.executable, "-m", module, *arguments], ns="cp", env=path,
+                capture={"ns": "cp", "interfaces": list(network.INTERFACES), "only": only},
+            )  # fmt: skip
 
     def _start_node(self, keeper: Keeper, number: int) -> None:
         node = self.parts.node(number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kubewitness.checks.ordering import Check
-from kubewitness.checks.selecting import Selector
+from kubewitness.checks.selecting import Selector, subject
 from kubewitness.model.history import History
 from kubewitness.model.observation import Observation
 from kubewitness.model.verdict import Broken, Inconclusive, Violation
@@ -25,7 +25,7 @@ class Story:
         """The earliest observation of this kind, picked as ``name``. None at all is a violation."""
         found = selector.all(self.history)
         if not found:
-            self._must_be_complete(f"no {selector.words} was seen")
+            self._must_be_complete(f"no {selector.words} was seen", about=())
             seen = f"none among {len(self.history.observations)} messages"
             raise Broken([Violation(f"{selector.words} ({name})", seen)])
         self.picks[name] = found[0]
@@ -47,12 +47,21 @@ class Story:
             raise Broken(violations)
         self._must_be_complete("nothing contradicts the statement")
 
-    def _must_be_complete(self, otherwise: str) -> None:
+    def _must_be_complete(self, otherwise: str, *, about: tuple[str, ...] | None = None) -> None:
+        """Raises Inconclusive where something is missing that could have changed the judgement.
+
+        A connection of an unknown process counts only if it spoke about the
+        subjects; for an absence (``about`` is empty) every one counts.
+        """
         missing = list(self.history.missing)
+        relevant = set(self.subjects if about is None else about)
+        speaking = {
+            each.connection for each in self.history.observations if not relevant or relevant & subject(each)
+        }
         missing += [
             f"the process behind connection {each.number} ({each.client} to {each.server}) is unknown"
             for each in self.history.connections
-            if each.protocol in ("http/1.1", "h2") and not (each.client_process.known and each.server_process.known)
+            if each.number in speaking and not (each.client_process.known and each.server_process.known)
         ]
         if missing:
             raise Inconclusive(f"{otherwise}, but evidence is missing: {'; '.join(missing[:3])}")

@@ -46,7 +46,7 @@ def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> 
     untaint = told.first("taint removed", request("PATCH", "nodes", "", "node1", "suite"))
     binding = request("POST", "pods/binding", namespace, "repelled")
     told.first("bound once it is gone", binding)
-    told.must(none_before(binding, untaint), says_why(event, "untolerated taint", NOT_READY["key"]))
+    told.must(none_before(binding, untaint), says_why(event, "untolerated taint"))
 
 
 @behaviour(
