@@ -10,7 +10,7 @@ from typing import Any
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader
 
-from kubewitness.capture.barriers import pass_through
+from kubewitness.capture.barriers import MARKER, pass_through
 from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
 from kubewitness.model.verdict import Inconclusive
@@ -96,15 +96,19 @@ class Reading:
         inside = tuple(each for each in whole.observations if first <= each.last_frame <= last)
         return replace(whole, observations=inside)
 
-    def holds(self, marker: bytes, first: int, last: int) -> list[int]:
-        """The numbers of the packets from ``first`` to ``last`` in whose bytes ``marker`` appears."""
-        found = []
+    def holding(self, marker: bytes, first: int, last: int) -> tuple[list[int], list[int]]:
+        """The packets from ``first`` to ``last`` in whose bytes ``marker`` appears: barriers, and others."""
+        barriers, others = [], []
         with self._open() as packets:
             for number in range(1, last + 1):
                 data, _ = packets._read_packet(size=1 << 18)
                 if number >= first and marker in data:
-                    found.append(number)
-        return found
+                    (barriers if MARKER in data else others).append(number)
+        return barriers, others
+
+    def close(self) -> None:
+        if self._packets is not None:
+            self._packets.close()
 
 
 def barrier(address: str, note: str = "", within_s: float = 30.0) -> CaptureStatistics:

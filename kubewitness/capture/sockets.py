@@ -1,10 +1,8 @@
 """Which process is behind each end of a connection, found by its socket when the connection opens.
 
 A process of its own, with a packet socket (file descriptor 3) that shows it
-only the openings of connections, so that it looks while the socket is there.
-
-/proc/PID/net/tcp lists the sockets of a process's network namespace with
-their inodes, and /proc/PID/fd says who holds an inode (proc(5)).
+only the openings of connections, so that it looks while the socket is there:
+the kernel tells the socket's inode, and /proc/PID/fd who holds it (proc(5)).
 """
 
 from __future__ import annotations
@@ -14,15 +12,13 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kubewitness.capture.barriers import OWNERS_PORT, answer, marker, stamp
+from kubewitness.capture.sockdiag import Address, SocketTable
 
-Address = tuple[str, int]
-Socket = tuple[str, Address, Address, str]  # inode, local end, remote end, state
-_LISTEN = "0A"
 
 
 class Owners:
@@ -35,6 +31,7 @@ class Owners:
         self._named: dict[int, str] = {int(pid): name for pid, name in places["processes"].items()}
         self._suite = list(self._named)
         self._members: dict[str, list[int]] = {"host": [1]}
+        self._tables: dict[str, SocketTable] = {}
         self._read = 0
         self._output = output.open("a", buffering=1)
 
@@ -61,66 +58,50 @@ class Owners:
 
     def _owner(self, local: Address, remote: Address | None) -> dict[str, Any] | None:
         place = self._places.get(local[0], "cp")
-        inode = next((line[0] for line in self._sockets(place) if _is_end(line, local, remote)), None)
-        pid = None if inode is None else self._holder(inode, place)
+        table = self._table(place)
+        if table is None:
+            return None
+        inode = table.inode(local, remote) if remote else table.inode(local)
+        pid = self._holder(inode, place) if inode else None
         return None if pid is None else {"component": self._name(pid), "pid": pid}
 
-    def _sockets(self, place: str) -> Iterator[Socket]:
-        """The TCP sockets of a namespace, as any one live process in it shows them."""
-        # This process itself is in the control plane's namespace.
-        viewers = ["/proc/self"] if place == "cp" else [self._proc / str(pid) for pid in self._members[place]]
-        for viewer in viewers:
+    def _table(self, place: str) -> SocketTable | None:
+        for pid in self._members.get(place, []) if place not in self._tables else []:
             try:
-                tables = [Path(viewer, "net", table).read_text() for table in ("tcp", "tcp6")]
+                self._tables[place] = SocketTable(self._proc / str(pid) / "ns" / "net")
+                break
             except OSError:
-                continue  # that one has ended; its neighbours show the same
-            for line in "".join(tables).splitlines():
-                fields = line.split()
-                if fields[0] != "sl":
-                    yield fields[9], _address(fields[1]), _address(fields[2]), fields[3]
-            return
+                continue  # that process has ended; any other of the place will do
+        return self._tables.get(place)
 
-    def _holder(self, inode: str, place: str) -> int | None:
+    def _holder(self, inode: int, place: str) -> int | None:
         """The process with that socket; first among those that were started in its namespace, latest first."""
         wanted = f"socket:[{inode}]"
-        likely = [*reversed(self._members.get(place, [])), *self._suite]
+        likely = [*reversed(self._members[place]), *self._suite]
         for pid in likely:
-            if wanted in self._open_files(pid):
+            if self._holds(pid, wanted):
                 return pid
         everyone = {int(each) for each in os.listdir(self._proc) if each.isdigit()}
-        return next((pid for pid in everyone.difference(likely) if wanted in self._open_files(pid)), None)
+        return next((pid for pid in everyone.difference(likely) if self._holds(pid, wanted)), None)
 
-    def _open_files(self, pid: int) -> set[str]:
-        directory = self._proc / str(pid) / "fd"
-        found = set()
+    def _holds(self, pid: int, wanted: str) -> bool:
+        directory = f"{self._proc}/{pid}/fd"
         try:
-            for each in os.listdir(directory):
-                found.add(os.readlink(directory / each))
+            numbers = os.listdir(directory)
         except OSError:
-            # It ended, closed a file or is shielded while it is looked at: what was read is still true.
-            return found
-        return found
+            return False  # it has ended, or is shielded
+        # The newest files have the highest numbers, and the socket is new.
+        return any(_link(f"{directory}/{number}") == wanted for number in reversed(numbers))
 
     def _name(self, pid: int) -> str:
         return self._named.get(pid) or (self._proc / str(pid) / "comm").read_text().strip()
 
 
-def _is_end(line: Socket, local: Address, remote: Address | None) -> bool:
-    """Whether it is the socket local -> remote, or the listener on local where remote is None."""
-    _, own, peer, state = line
-    if remote is not None:
-        return own == local and peer == remote
-    return state == _LISTEN and own[1] == local[1] and own[0] in (local[0], "0.0.0.0", "::")  # noqa: S104
-
-
-def _address(text: str) -> Address:
-    """The kernel's hexadecimal address and port; IPv4 mapped into IPv6 becomes IPv4."""
-    raw, port = text.split(":")
-    words = struct.pack(f"={len(raw) // 8}I", *(int(raw[at : at + 8], 16) for at in range(0, len(raw), 8)))
-    if len(words) == 16 and words.startswith(b"\0" * 10 + b"\xff\xff"):
-        words = words[12:]
-    family = socket.AF_INET if len(words) == 4 else socket.AF_INET6
-    return socket.inet_ntop(family, words), int(port, 16)
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""  # closed since it was listed
 
 
 def _endpoints(frame: bytes) -> tuple[Address, Address]:

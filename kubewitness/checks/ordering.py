@@ -251,20 +251,19 @@ def says_why(event: ApiObject, *words: str) -> Check:
     return check
 
 
-def visible(frames: Sequence[int], control: int, *, readable: bool) -> Check:
-    """A marker is found in the clear where traffic is ``readable``, and nowhere else but in the control.
+def visible(marks: Sequence[int], others: Sequence[int], *, readable: bool) -> Check:
+    """A marker is found in the clear where traffic is ``readable``, and else in no packet but its ``marks``.
 
-    ``control`` is how many packets were sent to carry it in the clear: a filter
-    that does not find these finds nothing.
+    The marks were sent to carry it in the clear: a filter that does not find these finds nothing.
     """
 
     def check(_: History) -> list[Violation]:
-        if len(frames) < control:
-            raise Inconclusive(f"the marker was sent in the clear {control} times but found {len(frames)} times")
-        if readable and len(frames) == control:
-            return [Violation("the marker in packets between the components", "only in the control's packets")]
-        if not readable and len(frames) > control:
-            return [Violation("the marker in no packet but the control's", f"{len(frames)} packets", tuple(frames))]
+        if not marks:
+            raise Inconclusive("the marker was sent in the clear past the capture, but the filter did not find it")
+        if readable and not others:
+            return [Violation("the marker in packets between the components", "none")]
+        if not readable and others:
+            return [Violation("the marker in no packet of the components", f"{len(others)} packets", tuple(others))]
         return []
 
     return check

@@ -40,4 +40,4 @@ def test_tls_hides_every_payload(untainted: Stage, scene: Scene, story: Callable
         scene.kubectl("get", "--raw", "/version", f"--token={marker}")
     told = story(recording.history, f"{namespace}/marked")
     readable = untainted.spec.setup is Setup.INSECURE
-    told.must(visible(recording.packets_with(marker), 1, readable=readable))
+    told.must(visible(*recording.packets_with(marker), readable=readable))
