@@ -122,7 +122,14 @@ def _replay(arguments: argparse.Namespace) -> int:
     out = arguments.out or arguments.evidence.resolve() / "replay"
     shutil.rmtree(out, ignore_errors=True)
     code = _pytest(
-        [str(ROOT / "suites"), "--replay", str(arguments.evidence.resolve()), "--evidence", str(out), *arguments.rest]
+        [
+            str(ROOT / "suites"),
+            "--replay",
+            str(arguments.evidence.resolve()),
+            "--evidence",
+            str(out),
+            *arguments.rest,
+        ]
     )
     if (out / "results.json").is_file():
         again = _verdicts(out / "results.json")
@@ -149,9 +156,18 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     up.add_argument("--setup", default="tls", choices=list(Setup), type=Setup)
     up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
     up.add_argument("--nodes", default=1, type=int, help="real nodes, each in a network namespace of its own")
-    up.add_argument("--evidence", type=Path, default=None, help="where the capture goes (default: the run's own directory)")
+    up.add_argument(
+        "--evidence",
+        type=Path,
+        default=None,
+        help="where the capture goes (default: the run's own directory)",
+    )
     up.set_defaults(run=_up)
-    down = subparsers.add_parser("down", help="end clusters that `up` started", description="Ends the clusters named, or all that are up.")
+    down = subparsers.add_parser(
+        "down",
+        help="end clusters that `up` started",
+        description="Ends the clusters named, or all that are up.",
+    )
     down.add_argument("run_id", nargs="*", help="as printed by `up`; default: all")
     down.set_defaults(run=_down)
     clean = subparsers.add_parser(
@@ -161,7 +177,9 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     clean.set_defaults(run=_clean)
     check = subparsers.add_parser(
-        "doctor", help="say what this host can do", description="Checks what a local cluster needs of this host."
+        "doctor",
+        help="say what this host can do",
+        description="Checks what a local cluster needs of this host.",
     )
     check.add_argument("--json", action="store_true", help="print a JSON list")
     check.set_defaults(run=doctor.run)

@@ -51,5 +51,5 @@ class AssetError(Exception):
     """Something cannot be had. The message says what was tried and what to do."""
 
 
-class UnknownVersion(AssetError):  # noqa: N818 (it says what is unknown, as AssetError's kind)
+class UnknownVersion(AssetError):
     """No Kubernetes of that version is known. The message lists those that are."""

@@ -7,7 +7,6 @@ A look-up in the kernel's own hash table: microseconds, where reading
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import struct
 from pathlib import Path

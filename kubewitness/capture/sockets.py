@@ -9,16 +9,30 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import struct
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kubewitness.capture.barriers import OWNERS_PORT, answer, marker, stamp
 from kubewitness.capture.sockdiag import Address, SocketTable
 
+#: A file table that changes while it is listed can hide a socket; a refused connection is gone for good.
+_ATTEMPTS, _AGAIN_AFTER_S = 5, 0.004
+
+
+@dataclass(slots=True)
+class Opening:
+    """A connection that was just opened."""
+
+    time_ns: int
+    client: Address
+    server: Address
+    attempts: int = 0
 
 
 class Owners:
@@ -30,22 +44,30 @@ class Owners:
         self._places = dict(places["addresses"])
         self._named: dict[int, str] = {int(pid): name for pid, name in places["processes"].items()}
         self._suite = list(self._named)
-        self._members: dict[str, list[int]] = {"host": [1]}
+        self._members: dict[str, list[int]] = {"host": self._suite}
         self._tables: dict[str, SocketTable] = {}
         self._read = 0
         self._output = output.open("a", buffering=1)
 
-    def record(self, time_ns: int, client: Address, server: Address) -> None:
-        """Writes one line: both ends and the processes that hold them, null where none was found."""
+    def record(self, opening: Opening) -> bool:
+        """Writes one line: both ends and the processes that hold them, null where none was found.
+
+        False, and nothing written, if an end was not found and ``opening`` may be tried again.
+        """
         self._learn()
+        found = [self._owner(opening.client, opening.server), self._owner(opening.server, None)]
+        opening.attempts += 1
+        if None in found and opening.attempts < _ATTEMPTS:
+            return False
         line = {
-            "time_ns": time_ns,
-            "client": client,
-            "server": server,
-            "client_process": self._owner(client, server),
-            "server_process": self._owner(server, None),
+            "time_ns": opening.time_ns,
+            "client": opening.client,
+            "server": opening.server,
+            "client_process": found[0],
+            "server_process": found[1],
         }
         self._output.write(json.dumps(line) + "\n")
+        return True
 
     def _learn(self) -> None:
         with self._registry.open() as registry:
@@ -118,11 +140,22 @@ def main() -> None:
     packets = socket.socket(fileno=3)
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bound.bind(("0.0.0.0", OWNERS_PORT))  # noqa: S104 - the namespace is the cluster's own
+    packets.settimeout(_AGAIN_AFTER_S)
+    pending: list[Opening] = []
     while True:
-        frame, ancillary, _, _ = packets.recvmsg(1 << 16, 256)
+        if not pending:
+            select.select([packets], [], [])
+        try:
+            frame, ancillary, _, _ = packets.recvmsg(1 << 16, 256)
+        except TimeoutError:
+            pending = [each for each in pending if not owners.record(each)]
+            continue
         if frame[23] == socket.IPPROTO_TCP:
-            owners.record(stamp(ancillary), *_endpoints(frame))
+            opening = Opening(stamp(ancillary), *_endpoints(frame))
+            pending += [] if owners.record(opening) else [opening]
         elif (payload := marker(frame, OWNERS_PORT)) is not None:
+            while pending:
+                pending = [each for each in pending if not owners.record(each)]
             answer(bound, payload, b"")
 
 

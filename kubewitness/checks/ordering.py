@@ -26,7 +26,9 @@ def _place(seen: Observation) -> str:
     frames = str(seen.first_frame)
     if seen.last_frame != seen.first_frame:
         frames += f"-{seen.last_frame}"
-    return f"{type(seen).__name__} in packet {frames} from {seen.sender.component} to {seen.receiver.component}"
+    return (
+        f"{type(seen).__name__} in packet {frames} from {seen.sender.component} to {seen.receiver.component}"
+    )
 
 
 def happens_in_order(*chain: Observation) -> Check:
@@ -86,7 +88,11 @@ def sent_as_json(seen: ApiRequest) -> Check:
     def check(_: History) -> list[Violation]:
         if seen.content_type.partition(";")[0] == "application/json":
             return []
-        return [Violation("a body in application/json", seen.content_type or "no content type", (seen.first_frame,))]
+        return [
+            Violation(
+                "a body in application/json", seen.content_type or "no content type", (seen.first_frame,)
+            )
+        ]
 
     return check
 
@@ -116,7 +122,9 @@ def kubelets_see_only_their_own(requests: Sequence[Observation], node_of_role: C
     return check
 
 
-def states_in_order(events: Iterable[Observation], *states: tuple[str, Callable[[WatchEvent], bool]]) -> Check:
+def states_in_order(
+    events: Iterable[Observation], *states: tuple[str, Callable[[WatchEvent], bool]]
+) -> Check:
     """The events of one watch pass through these states, in this order, and never back."""
 
     def check(_: History) -> list[Violation]:
@@ -128,7 +136,9 @@ def states_in_order(events: Iterable[Observation], *states: tuple[str, Callable[
             now = max((at for at, (_, holds) in enumerate(states) if holds(event)), default=-1)
             if now < reached:
                 found.append(
-                    Violation(f"no step back from {states[reached][0]}", f"{states[now][0]}", (event.last_frame,))
+                    Violation(
+                        f"no step back from {states[reached][0]}", f"{states[now][0]}", (event.last_frame,)
+                    )
                 )
             elif now > reached + 1:
                 missed = ", ".join(name for name, _ in states[reached + 1 : now])
@@ -155,7 +165,11 @@ def same_revision(stored: Observation, *seen: Observation) -> Check:
                 revision = str(metadata(each.object).get("resourceVersion"))
             if revision != str(stored.revision):
                 found.append(
-                    Violation(f"revision {stored.revision} (packet {stored.last_frame})", revision, (each.last_frame,))
+                    Violation(
+                        f"revision {stored.revision} (packet {stored.last_frame})",
+                        revision,
+                        (each.last_frame,),
+                    )
                 )
         return found
 
@@ -191,7 +205,11 @@ def owned_by(child: ApiResponse, owner: ApiResponse) -> Check:
         owners = [
             each["uid"] for each in metadata(child.body).get("ownerReferences", []) if each.get("controller")
         ]
-        return [] if owners == [wanted] else [Violation(f"controller {wanted}", str(owners), (child.last_frame,))]
+        return (
+            []
+            if owners == [wanted]
+            else [Violation(f"controller {wanted}", str(owners), (child.last_frame,))]
+        )
 
     return check
 
@@ -206,15 +224,23 @@ def spoken_by(seen: Observation, role: str) -> Check:
 
 
 def attributed(port: int) -> Check:
-    """There is a connection to ``port``, and the process behind each is known; else nothing can be said."""
+    """Somebody talks to ``port``, and everybody who does is known; else nothing can be said.
+
+    A connection that is opened and closed without a byte, such as the API
+    server's own first probe of etcd, can be over before its socket is found.
+    """
 
     def check(history: History) -> list[Violation]:
-        found = connections_to(history, port)
+        found = [
+            each for each in connections_to(history, port) if each.bytes_to_server or each.bytes_to_client
+        ]
         unknown = [each for each in found if not each.client_process.known]
         if not found:
             raise Inconclusive(f"no connection to port {port} was seen, not even the API server's own")
         if unknown:
-            raise Inconclusive(f"the process behind {unknown[0].client}'s connection to port {port} is unknown")
+            raise Inconclusive(
+                f"the process behind {unknown[0].client}'s connection to port {port} is unknown"
+            )
         return []
 
     return check
@@ -259,11 +285,17 @@ def visible(marks: Sequence[int], others: Sequence[int], *, readable: bool) -> C
 
     def check(_: History) -> list[Violation]:
         if not marks:
-            raise Inconclusive("the marker was sent in the clear past the capture, but the filter did not find it")
+            raise Inconclusive(
+                "the marker was sent in the clear past the capture, but the filter did not find it"
+            )
         if readable and not others:
             return [Violation("the marker in packets between the components", "none")]
         if not readable and others:
-            return [Violation("the marker in no packet of the components", f"{len(others)} packets", tuple(others))]
+            return [
+                Violation(
+                    "the marker in no packet of the components", f"{len(others)} packets", tuple(others)
+                )
+            ]
         return []
 
     return check

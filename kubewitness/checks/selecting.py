@@ -82,7 +82,12 @@ def _answers(seen: Observation, to: ApiRequest) -> bool:
 
 
 def delivery(
-    uid: str, *, kind: str = "", to: str = "", where: Callable[[ApiObject], bool] = lambda _: True, that: str = ""
+    uid: str,
+    *,
+    kind: str = "",
+    to: str = "",
+    where: Callable[[ApiObject], bool] = lambda _: True,
+    that: str = "",
 ) -> Selector:
     """A watch event about the object with ``uid``, delivered to the role ``to``."""
 
@@ -100,7 +105,7 @@ def delivery(
 
 
 def stored(key: str, where: Callable[[ApiObject], bool] = lambda _: True, that: str = "") -> Selector:
-    """etcd's answer to a successful Txn that put ``key``."""
+    """Etcd's answer to a successful Txn that put ``key``."""
 
     def matches(seen: Observation) -> bool:
         return (
@@ -128,10 +133,12 @@ def watches(role: str, resource: str) -> Selector:
     """The requests by which a role watches a resource."""
     return Selector(
         f"{role}'s watch of {resource}",
-        lambda seen: isinstance(seen, ApiRequest)
-        and seen.verb == "watch"
-        and seen.resource == resource
-        and seen.sender.role == role,
+        lambda seen: (
+            isinstance(seen, ApiRequest)
+            and seen.verb == "watch"
+            and seen.resource == resource
+            and seen.sender.role == role
+        ),
     )
 
 
@@ -140,9 +147,11 @@ def created_in(namespace: str, resource: str, by: str) -> Selector:
     wanted, _, subresource = resource.partition("/")
     return Selector(
         f"POST {resource} in {namespace} from {by}",
-        lambda seen: isinstance(seen, ApiRequest)
-        and (seen.method, seen.resource, seen.subresource) == ("POST", wanted, subresource)
-        and (seen.namespace, seen.sender.role) == (namespace, by),
+        lambda seen: (
+            isinstance(seen, ApiRequest)
+            and (seen.method, seen.resource, seen.subresource) == ("POST", wanted, subresource)
+            and (seen.namespace, seen.sender.role) == (namespace, by)
+        ),
     )
 
 
@@ -171,4 +180,3 @@ def _named(obj: ApiObject | None) -> str:
 
 def _tail(key: str) -> str:
     return "/".join(key.split("/")[-2:])
-

@@ -101,7 +101,9 @@ class Api:
             "DELETE", path, None, query={} if grace_s is None else {"gracePeriodSeconds": str(grace_s)}
         )
 
-    def watch(self, resource: Resource, resource_version: str, selector: str, until: float) -> Iterator[Object]:
+    def watch(
+        self, resource: Resource, resource_version: str, selector: str, until: float
+    ) -> Iterator[Object]:
         """Events of what a field selector selects after ``resource_version``; ends at ``until`` (monotonic seconds)."""
         left = until - time.monotonic()
         if left <= 0:

@@ -33,9 +33,7 @@ class Components:
     sa_key: Path
 
     @classmethod
-    def make(
-        cls, spec: ClusterSpec, directory: Path, binaries: Path, cgroup: str, inside: str
-    ) -> Components:
+    def make(cls, spec: ClusterSpec, directory: Path, binaries: Path, cgroup: str, inside: str) -> Components:
         pki = directory / "pki"
         return cls(
             spec, directory, binaries, cgroup, inside,
@@ -49,7 +47,9 @@ class Components:
     def node(self, number: int) -> str:
         return f"node{number}"
 
-    def user(self, file: str, name: str, groups: tuple[str, ...] = (), hosts: tuple[str, ...] = ()) -> KeyPair:
+    def user(
+        self, file: str, name: str, groups: tuple[str, ...] = (), hosts: tuple[str, ...] = ()
+    ) -> KeyPair:
         return self.authority.issue(file, name, groups, hosts)
 
     def _client(self, file: str, user: str, groups: tuple[str, ...], address: str) -> Path:

@@ -20,9 +20,7 @@ def write_json(path: Path, content: object) -> Path:
 def kubeconfig(path: Path, server: str, authority: Path | None = None, user: KeyPair | None = None) -> Path:
     """A kubeconfig for ``server``; with an authority and a user's certificate where it is TLS."""
     cluster = {"server": server} | ({"certificate-authority": str(authority)} if authority else {})
-    credentials = (
-        {"client-certificate": str(user.certificate), "client-key": str(user.key)} if user else {}
-    )
+    credentials = {"client-certificate": str(user.certificate), "client-key": str(user.key)} if user else {}
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -100,7 +98,7 @@ def kube_proxy(kubeconfig_path: Path, node: str) -> dict[str, Any]:
 
 
 def containerd(binaries: Path, cni: Path, sandbox_image: str, *, restricted: bool) -> str:
-    """containerd's TOML. ``restricted``: this host may not lower oom_score_adj (no CAP_SYS_RESOURCE)."""
+    """Containerd's TOML. ``restricted``: this host may not lower oom_score_adj (no CAP_SYS_RESOURCE)."""
     return f"""\
 version = 2
 root = "/var/lib/containerd"

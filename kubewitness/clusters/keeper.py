@@ -304,10 +304,14 @@ class Keeper:
         if child == 0:
             try:
                 _check(_libc.setns(self.namespaces[request["ns"]][0], 0), "setns")
-                sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # no protocol yet: nothing comes in
+                sock = socket.socket(
+                    socket.AF_PACKET, socket.SOCK_RAW, 0
+                )  # no protocol yet: nothing comes in
                 sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BUFFER_BYTES)
                 sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-                _attach(sock, [socket.if_nametoindex(each) for each in request["interfaces"]], request["only"])
+                _attach(
+                    sock, [socket.if_nametoindex(each) for each in request["interfaces"]], request["only"]
+                )
                 _listen_on_all_interfaces(sock)
                 socket.send_fds(write, [b"+"], [sock.fileno()])
             except OSError as error:

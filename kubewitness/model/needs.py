@@ -19,6 +19,10 @@ DISRUPTION = "disruption"  # components may be stopped
 def offered(spec: ClusterSpec) -> frozenset[str]:
     """What a cluster of the local provider offers."""
     has = {REAL_NODES, DISRUPTION}
-    has |= {READABLE_TRAFFIC, ETCD_TRAFFIC, INSECURE_PORT} if spec.setup is Setup.INSECURE else {ENCRYPTED_TRAFFIC}
+    has |= (
+        {READABLE_TRAFFIC, ETCD_TRAFFIC, INSECURE_PORT}
+        if spec.setup is Setup.INSECURE
+        else {ENCRYPTED_TRAFFIC}
+    )
     has |= {CONTROLLERS} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

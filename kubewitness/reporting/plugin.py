@@ -28,7 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kube-version", default="1.37", help="a minor such as 1.37, or exactly 1.37.2")
     group.addoption("--provider", default="local", choices=["local"], help="who makes the cluster")
     group.addoption("--setup", action="append", choices=list(Setup), help="may be repeated; default: both")
-    group.addoption("--topology", action="append", choices=list(Topology), help="may be repeated; default: both")
+    group.addoption(
+        "--topology", action="append", choices=list(Topology), help="may be repeated; default: both"
+    )
     group.addoption("--nodes", type=int, default=2, help="nodes of the standard topology (default 2)")
     group.addoption("--kubeconfig", help="an existing cluster; not available yet")
     group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
@@ -40,9 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for kind in Kind:
         config.addinivalue_line("markers", f"{kind}: behaviours of this kind")
     if config.getoption("kubeconfig"):
-        raise pytest.UsageError("--kubeconfig: provider `existing` is not available yet; leave it out for `local`")
+        raise pytest.UsageError(
+            "--kubeconfig: provider `existing` is not available yet; leave it out for `local`"
+        )
     if (replay := config.getoption("replay")) and not (replay / "results.json").is_file():
-        raise pytest.UsageError(f"--replay: {replay} holds no results.json; give the directory of a run, such as reports/out/latest")
+        raise pytest.UsageError(
+            f"--replay: {replay} holds no results.json; give the directory of a run, such as reports/out/latest"
+        )
     started = datetime.datetime.now(datetime.UTC)
     name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     directory = config.getoption("evidence") or ROOT / "reports" / "out" / name
@@ -66,7 +72,9 @@ def specs(config: pytest.Config) -> list[ClusterSpec]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stage" in metafunc.fixturenames:
         wanted = specs(metafunc.config)
-        metafunc.parametrize("stage", wanted, indirect=True, scope="session", ids=[each.label for each in wanted])
+        metafunc.parametrize(
+            "stage", wanted, indirect=True, scope="session", ids=[each.label for each in wanted]
+        )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -114,7 +122,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None | pytest.TestReport]:
+) -> Iterator[pytest.TestReport | None]:
     report: pytest.TestReport = yield  # type: ignore[assignment,misc]
     declared, spec = declared_by(item), spec_of(item)
     if declared is None or spec is None:

@@ -48,13 +48,17 @@ class Results:
         stored = json.loads((directory / "results.json").read_text())
         return [
             ClusterSpec(
-                each["version"], each["provider"], Setup(each["setup"]), Topology(each["topology"]), each["nodes"]
+                each["version"],
+                each["provider"],
+                Setup(each["setup"]),
+                Topology(each["topology"]),
+                each["nodes"],
             )
             for each in stored["clusters"]
         ]
 
     def replay_command(self, nodeid: str) -> str:
-        return f"kubewitness replay {shlex.quote(_short(self.directory))} -k {shlex.quote(nodeid.rsplit('::', 1)[-1].split('[')[0])}"
+        return f"kubewitness replay {shlex.quote(_short(self.directory))} -k {shlex.quote(nodeid.rsplit('::', 1)[-1].split('[', maxsplit=1)[0])}"
 
     def explain(self, nodeid: str, declared: Behaviour, spec: ClusterSpec, outcome: Outcome) -> str:
         """What the terminal shows of a behaviour that did not pass."""

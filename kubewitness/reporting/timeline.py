@@ -17,9 +17,19 @@ from kubewitness.model.observation import (
 )
 from kubewitness.reporting.story import Story
 
-_ORDER = ["kubectl", "suite", "relay", "kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kubelet"]
-_EVENTS_MAX = 120
-_PAYLOAD_MAX_BYTES = 6000
+_ORDER = [
+    "kubectl",
+    "suite",
+    "relay",
+    "kube-apiserver",
+    "etcd",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+]
+_EVENTS_MAX = 60
+# What a judgement used is shown whole; the rest is there for orientation, and whole in the capture.
+_PICKED_MAX_BYTES, _OTHER_MAX_BYTES = 6000, 1200
 
 
 def timeline(story: Story) -> dict[str, Any] | None:
@@ -41,7 +51,7 @@ def timeline(story: Story) -> dict[str, Any] | None:
 
 
 def _lane(component: str) -> tuple[int, str]:
-    role = component.split("/")[0]
+    role = component.split("/", maxsplit=1)[0]
     return (_ORDER.index(role) if role in _ORDER else len(_ORDER), component)
 
 
@@ -54,7 +64,7 @@ def _event(seen: Observation, kind: str, label: str, payload: Any, picked: str |
         "to": seen.receiver.component,
         "kind": kind,
         "label": label,
-        "detail": _bounded(payload),
+        "detail": _bounded(payload, _PICKED_MAX_BYTES if picked else _OTHER_MAX_BYTES),
         "picked": picked,
     }
 
@@ -68,7 +78,11 @@ def _described(seen: Observation) -> tuple[str, str, Any]:
             return "response", f"{seen.status} to {seen.request.method} {seen.request.resource}", seen.body
         case WatchEvent():
             meta = seen.object.get("metadata") or {}
-            return "watch", f"{seen.type} {meta.get('name', '')} @{meta.get('resourceVersion', '')}", seen.object
+            return (
+                "watch",
+                f"{seen.type} {meta.get('name', '')} @{meta.get('resourceVersion', '')}",
+                seen.object,
+            )
         case EtcdRequest():
             method = seen.method.rsplit("/", 1)[-1]
             values = [each.value for each in seen.operations if each.value is not None]
@@ -84,11 +98,11 @@ def _described(seen: Observation) -> tuple[str, str, Any]:
             return "", "", None
 
 
-def _bounded(payload: Any) -> Any:
+def _bounded(payload: Any, limit: int) -> Any:
     if payload is None:
         return None
     content = json.loads(json.dumps(payload, default=str))
     if isinstance(content.get("metadata"), dict):
         content["metadata"].pop("managedFields", None)
     size = len(json.dumps(content))
-    return content if size <= _PAYLOAD_MAX_BYTES else {"omitted": f"{size} bytes; see the capture"}
+    return content if size <= limit else {"omitted": f"{size} bytes; see the capture"}

@@ -14,8 +14,7 @@ from kubewitness.clusters.api import nodes, pods
 from kubewitness.model.history import History
 from kubewitness.model.observation import Observation
 from kubewitness.reporting.story import Story
-from suites.ordering.pods import is_bound, is_gone, is_running, pause_pod
-from suites.ordering.pods import failed_for_good
+from suites.ordering.pods import failed_for_good, is_bound, is_gone, is_running, pause_pod
 
 START_S = 60.0
 
@@ -51,7 +50,11 @@ class LifeStory:
 
     def delivered(self) -> Observation:
         selector = delivery(
-            self.life.uid, kind="ADDED", to="kube-scheduler", where=lambda pod: not is_bound(pod), that="unbound"
+            self.life.uid,
+            kind="ADDED",
+            to="kube-scheduler",
+            where=lambda pod: not is_bound(pod),
+            that="unbound",
         )
         return self.story.first("delivered to the scheduler", selector)
 
@@ -62,7 +65,9 @@ class LifeStory:
         return self.story.first("binding stored", stored(self.key, is_bound, "with a nodeName"))
 
     def delivered_to_kubelet(self) -> Observation:
-        return self.story.first("delivered to the kubelet", delivery(self.life.uid, kind="ADDED", to="kubelet"))
+        return self.story.first(
+            "delivered to the kubelet", delivery(self.life.uid, kind="ADDED", to="kubelet")
+        )
 
     def status_patched(self) -> Observation:
         return self.story.first("status patched", self.request("PATCH", "pods/status", "kubelet"))
@@ -85,18 +90,19 @@ def life(untainted: Stage) -> Life:
     with scene.recording(follow=pods(namespace)) as recording:
         scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "solo"))
         pod = scene.wait(
-            pods(namespace), "solo", is_running, what="solo to run", within_s=START_S, hopeless=failed_for_good
+            pods(namespace),
+            "solo",
+            is_running,
+            what="solo to run",
+            within_s=START_S,
+            hopeless=failed_for_good,
         )
         node = scene.request("GET", nodes().item(pod["spec"]["nodeName"]))
         scene.kubectl("delete", "pod", "solo", "-n", namespace, "--wait=false")
         scene.wait(pods(namespace), "solo", is_gone, what="solo to be gone", within_s=START_S)
-    return Life(
-        namespace, "solo", pod["metadata"]["uid"], node, recording.history, recording.from_the_start
-    )
+    return Life(namespace, "solo", pod["metadata"]["uid"], node, recording.history, recording.from_the_start)
 
 
 @pytest.fixture
 def solo(life: Life, story: Callable[..., Story]) -> LifeStory:
     return LifeStory(life, story(life.history, f"{life.namespace}/{life.name}"))
-
-

@@ -67,12 +67,14 @@ def failed_for_good(pod: ApiObject | None) -> bool:
 
 def is_unschedulable(pod: ApiObject | None) -> bool:
     conditions = ((pod or {}).get("status") or {}).get("conditions") or []
-    return any(each["type"] == "PodScheduled" and each.get("reason") == "Unschedulable" for each in conditions)
+    return any(
+        each["type"] == "PodScheduled" and each.get("reason") == "Unschedulable" for each in conditions
+    )
 
 
 def is_creating(pod: ApiObject | None) -> bool:
     statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or []
-    return any("ContainerCreating" == each["state"].get("waiting", {}).get("reason") for each in statuses)
+    return any(each["state"].get("waiting", {}).get("reason") == "ContainerCreating" for each in statuses)
 
 
 #: The states of a pod that a client sees one after the other.

@@ -84,7 +84,9 @@ def test_no_scheduler_no_binding(untainted: Stage, scene: Scene, story: Tell) ->
 def test_other_scheduler_name_untouched(untainted: Stage, scene: Scene, story: Tell) -> None:
     namespace = scene.namespace()
     with scene.recording(follow=pods(namespace)) as recording:
-        scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "theirs", schedulerName="somebody-else"))
+        scene.kubectl(
+            "create", "-f", "-", stdin=pause_pod(namespace, "theirs", schedulerName="somebody-else")
+        )
         scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "ours"))
         scene.wait(pods(namespace), "ours", is_running, what="ours to run", within_s=START_S)
     told = story(recording.history, f"{namespace}/theirs", f"{namespace}/ours")
@@ -113,7 +115,7 @@ def test_owner_chain(untainted: Stage, scene: Scene, story: Tell) -> None:
     replicas = told.one("ReplicaSet", created_in(namespace, "replicasets", "kube-controller-manager"))
     pod = told.one("Pod", created_in(namespace, "pods", "kube-controller-manager"))
     owner_made, replicas_made, pod_made = (
-        cast(ApiResponse, told.first(f"{name} made", response(cast(ApiRequest, each))))
+        cast("ApiResponse", told.first(f"{name} made", response(cast("ApiRequest", each))))
         for name, each in (("Deployment", owner), ("ReplicaSet", replicas), ("Pod", pod))
     )
     bound = told.one("binding", created_in(namespace, "pods/binding", "kube-scheduler"))
