@@ -94,8 +94,7 @@ def _pytest(arguments: list[str]) -> int:
 
     if not (ROOT / "conftest.py").is_file():
         raise UsageError("the suites are not installed; run from a checkout of Kubewitness")
-    code = int(pytest.main(["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *arguments]))
-    return code
+    return int(pytest.main(["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *arguments]))
 
 
 def _add_replay(subparsers: Subparsers[argparse.ArgumentParser]) -> None:

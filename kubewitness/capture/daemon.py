@@ -72,7 +72,7 @@ class Capture:
         )
 
     def _answer(self, payload: bytes) -> None:
-        packets, drops = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        _, drops = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         self.dropped += drops  # the kernel starts again from 0 after each reading
         statistics = {
             "packets": self.frames,

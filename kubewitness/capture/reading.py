@@ -90,7 +90,7 @@ class Reading:
             raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
 
     def history(self, first: int, last: int, statistics: CaptureStatistics) -> History:
-        """What the packets ``first`` to ``last`` showed. Connections and gaps are those of the whole capture."""
+        """What the packets ``first`` to ``last`` showed, with the whole capture's connections and gaps."""
         self.read_to(last)
         whole = self._decoder.finish(statistics)
         inside = tuple(each for each in whole.observations if first <= each.last_frame <= last)
@@ -98,7 +98,8 @@ class Reading:
 
     def holding(self, marker: bytes, first: int, last: int) -> tuple[list[int], list[int]]:
         """The packets from ``first`` to ``last`` in whose bytes ``marker`` appears: barriers, and others."""
-        barriers, others = [], []
+        barriers: list[int] = []
+        others: list[int] = []
         with self._open() as packets:
             for number in range(1, last + 1):
                 data, _ = packets._read_packet(size=1 << 18)

@@ -32,7 +32,7 @@ class SocketTable:
                 _enter(own.fileno())
 
     def inode(self, local: Address, remote: Address = _ANY) -> int:
-        """The inode of the IPv4 socket local -> remote, else of the listener on ``local``; 0 if there is none."""
+        """The inode of the IPv4 socket local -> remote, else of ``local``'s listener; 0 if there is none."""
         ports = struct.pack("!HH", local[1], remote[1])
         addresses = b"".join(socket.inet_aton(each[0]).ljust(16, b"\0") for each in (local, remote))
         identity = ports + addresses + struct.pack("=IQ", 0, 0xFFFFFFFFFFFFFFFF)  # any interface, any cookie

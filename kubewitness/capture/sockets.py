@@ -97,19 +97,19 @@ class Owners:
         return self._tables.get(place)
 
     def _holder(self, inode: int, place: str) -> int | None:
-        """The process with that socket; first among those that were started in its namespace, latest first."""
+        """The process with that socket, looked for first among those started in its namespace."""
         wanted = f"socket:[{inode}]"
         likely = [*reversed(self._members[place]), *self._suite]
         for pid in likely:
             if self._holds(pid, wanted):
                 return pid
-        everyone = {int(each) for each in os.listdir(self._proc) if each.isdigit()}
+        everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}
         return next((pid for pid in everyone.difference(likely) if self._holds(pid, wanted)), None)
 
     def _holds(self, pid: int, wanted: str) -> bool:
         directory = f"{self._proc}/{pid}/fd"
         try:
-            numbers = os.listdir(directory)
+            numbers = os.listdir(directory)  # noqa: PTH208 - a path object for each file takes too long here
         except OSError:
             return False  # it has ended, or is shielded
         # The newest files have the highest numbers, and the socket is new.
@@ -121,7 +121,7 @@ class Owners:
 
 def _link(path: str) -> str:
     try:
-        return os.readlink(path)
+        return os.readlink(path)  # noqa: PTH115 - likewise
     except OSError:
         return ""  # closed since it was listed
 

@@ -60,7 +60,7 @@ class Api:
     def __init__(self, kubeconfig: Path) -> None:
         configuration = Configuration()
         configuration.retries = False
-        kubernetes_config.load_kube_config(
+        kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig), client_configuration=configuration, persist_config=False
         )
         self._client = ApiClient(configuration)
@@ -104,7 +104,7 @@ class Api:
     def watch(
         self, resource: Resource, resource_version: str, selector: str, until: float
     ) -> Iterator[Object]:
-        """Events of what a field selector selects after ``resource_version``; ends at ``until`` (monotonic seconds)."""
+        """Events of what a field selector selects, after a version, until a time (monotonic seconds)."""
         left = until - time.monotonic()
         if left <= 0:
             return
@@ -181,7 +181,7 @@ class Api:
         headers = {"Accept": "application/json", "User-Agent": "kubewitness"}
         if body is not None:
             headers["Content-Type"] = kind
-        response = self._client.rest_client.pool_manager.request(
+        response: urllib3.BaseHTTPResponse = self._client.rest_client.pool_manager.request(
             method,
             url,
             body=None if body is None else json.dumps(body).encode(),
@@ -190,7 +190,7 @@ class Api:
             preload_content=False,
             retries=False,
         )
-        return response  # type: ignore[no-any-return]
+        return response
 
 
 class Follower:

@@ -87,7 +87,7 @@ class Keeper:
         self.selector.register(self.listener, selectors.EVENT_READ)
         self.wakeup, end = socket.socketpair()
         for each in (self.wakeup, end):
-            each.setblocking(False)
+            each.setblocking(False)  # noqa: FBT003 - the standard library's way
         signal.set_wakeup_fd(end.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -181,10 +181,10 @@ class Keeper:
 
     # Requests
 
-    def do_persist(self, request: dict[str, Any]) -> None:
+    def do_persist(self, _: dict[str, Any]) -> None:
         self.persistent = True
 
-    def do_stop(self, request: dict[str, Any]) -> None:
+    def do_stop(self, _: dict[str, Any]) -> None:
         os._exit(0)
 
     def do_signal(self, request: dict[str, Any]) -> None:

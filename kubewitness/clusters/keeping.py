@@ -60,7 +60,7 @@ class Keeper:
             started = subprocess.Popen(
                 ["unshare", "--pid", "--mount", "--fork", "--kill-child=SIGKILL", "--", sys.executable,
                  "-I", "-S", str(_KEEPER), str(directory)],
-                stdin=theirs, stdout=log, stderr=log, start_new_session=True,
+                stdin=theirs.fileno(), stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         keeper = cls(directory, ours, started)
         keeper._await(("started", ""), 10.0, "the cluster's first process to start")
@@ -102,7 +102,7 @@ class Keeper:
     def spawn(
         self,
         name: str,
-        argv: Sequence[str | Path],
+        argv: Sequence[object],
         *,
         ns: str = "",
         env: Mapping[str, str] | None = None,
@@ -143,12 +143,13 @@ class Keeper:
         """Waits for ``name`` to end and returns its exit status (negative: the signal)."""
         return int(self._await(("exit", name), within_s, f"{name} to end")["status"])
 
-    def run(self, name: str, argv: Sequence[str | Path], *, within_s: float = 30.0, **more: Any) -> None:
+    def run(self, name: str, argv: Sequence[object], *, within_s: float = 30.0, **more: Any) -> None:
         """Runs a command to its end; a status other than 0 is an error."""
         self.spawn(name, argv, **more)
         if (status := self.wait_exit(name, within_s)) != 0:
             raise ClusterError(
-                f"{name} failed with status {status}: {' '.join(map(str, argv))}\n{self.processes[name].last_words()}"
+                f"{name} failed with status {status}: {' '.join(map(str, argv))}\n"
+                f"{self.processes[name].last_words()}"
             )
 
     def ended(self, name: str) -> int | None:

@@ -19,7 +19,7 @@ SERVICE_API = "10.96.0.1"
 SERVICE_DNS = "10.96.0.10"
 PODS = "10.244.0.0/16"
 #: RFC 2544 sets this range aside for tests inside one network; no public host has an address in it.
-_LINKS = ipaddress.ip_network("198.18.0.0/15")
+_LINKS = ipaddress.IPv4Network("198.18.0.0/15")
 INTERFACES = ("lo", "br0", "host0")
 
 

@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if (replay := config.getoption("replay")) and not (replay / "results.json").is_file():
         raise pytest.UsageError(
-            f"--replay: {replay} holds no results.json; give the directory of a run, such as reports/out/latest"
+            f"--replay: {replay} holds no results.json; give a run's directory, such as reports/out/latest"
         )
     started = datetime.datetime.now(datetime.UTC)
     name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"

@@ -58,12 +58,14 @@ class Results:
         ]
 
     def replay_command(self, nodeid: str) -> str:
-        return f"kubewitness replay {shlex.quote(_short(self.directory))} -k {shlex.quote(nodeid.rsplit('::', 1)[-1].split('[', maxsplit=1)[0])}"
+        test = nodeid.rpartition("::")[2].partition("[")[0]
+        return f"kubewitness replay {shlex.quote(_short(self.directory))} -k {shlex.quote(test)}"
 
     def explain(self, nodeid: str, declared: Behaviour, spec: ClusterSpec, outcome: Outcome) -> str:
         """What the terminal shows of a behaviour that did not pass."""
+        cluster = f"{spec.label}, Kubernetes {spec.version}, provider {spec.provider}"
         lines = [
-            f"{declared.id} ({declared.kind}) is {outcome.verdict} on {spec.label}, Kubernetes {spec.version}, provider {spec.provider}",
+            f"{declared.id} ({declared.kind}) is {outcome.verdict} on {cluster}",
             f"  {declared.says}",
         ]
         for each in outcome.violations:

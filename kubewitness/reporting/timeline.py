@@ -36,7 +36,7 @@ def timeline(story: Story) -> dict[str, Any] | None:
     """Lanes and events in time order; None where nothing about the subjects was seen."""
     about = set(story.subjects)
     names = {(each.first_frame, each.last_frame, type(each)): name for name, each in story.picks.items()}
-    events = []
+    events: list[dict[str, Any]] = []
     for seen in story.history.observations:
         picked = names.get((seen.first_frame, seen.last_frame, type(seen)))
         if picked is None and not (about & subject(seen)):

@@ -78,7 +78,7 @@ class LifeStory:
 
 @pytest.fixture(scope="module")
 def untainted(stage: Stage) -> Stage:
-    """The cluster with nothing that keeps pods off its nodes. (Without controllers the taint stays for ever.)"""
+    """The cluster with nothing that keeps pods off its nodes. (Without controllers a taint stays.)"""
     stage.scene("untainted").taint("node1", [])
     return stage
 

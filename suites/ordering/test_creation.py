@@ -126,7 +126,8 @@ def test_kubelet_sees_only_own_pods(life: Life, story: Callable[..., Story]) -> 
 
 @behaviour(
     "ordering/status-reaches-client-last",
-    says="A client's watch sees the pod unbound, bound, Pending with ContainerCreating, Running, in that order.",
+    says="A client's watch sees the pod unbound, bound, Pending with ContainerCreating, Running,"
+    " in that order.",
     kind=Kind.OBSERVED, source=ARTICLE, needs=READABLE,
 )  # fmt: skip
 def test_status_reaches_client_last(solo: LifeStory) -> None:

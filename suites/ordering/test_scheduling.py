@@ -51,7 +51,8 @@ def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> 
 
 @behaviour(
     "ordering/no-scheduler-no-binding",
-    says="Without a scheduler a pod stays Pending and unbound; a nodeName set by the client bypasses scheduling.",
+    says="Without a scheduler a pod stays Pending and unbound; a nodeName set by the client bypasses"
+    " scheduling.",
     kind=Kind.REQUIRED, source=doc("concepts/scheduling-eviction/assign-pod-node"),
     needs={*BOTH, DISRUPTION},
 )  # fmt: skip

@@ -17,8 +17,8 @@ from suites.ordering.pods import is_bound, pause_pod
 
 @behaviour(
     "ordering/tls-hides-every-payload",
-    says="In `tls` a marker put into a pod, a secret and a token appears on no link, while the same filter finds"
-    " it in `insecure`.",
+    says="In `tls` a marker put into a pod, a secret and a token appears on no link, while the same filter"
+    " finds it in `insecure`.",
     kind=Kind.REQUIRED, source=doc("concepts/security/controlling-access"),
 )  # fmt: skip
 def test_tls_hides_every_payload(untainted: Stage, scene: Scene, story: Callable[..., Story]) -> None:
