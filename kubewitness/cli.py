@@ -20,7 +20,6 @@ from kubewitness.model.cluster import ClusterSpec, Setup, Topology
 from kubewitness.reporting import command as report_command
 
 EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
-PYTEST_USAGE, PYTEST_INTERRUPTED = 4, 2
 ROOT = Path(__file__).parents[1]
 _EXIT_CODES = "exit codes: 0 passed, 1 a behaviour is broken, 2 usage, 3 no cluster, 4 inconclusive"
 Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse names the type no other way
@@ -89,12 +88,26 @@ def _suites() -> list[str]:
     return sorted(each.name for each in (ROOT / "suites").iterdir() if any(each.glob("test_*.py")))
 
 
+class _Judged:
+    """Tells whether pytest judged anything: its own code for misuse, 4, is that of inconclusive here."""
+
+    def __init__(self) -> None:
+        self.anything = False
+
+    def pytest_runtest_logreport(self) -> None:
+        self.anything = True
+
+
 def _pytest(arguments: list[str]) -> int:
     import pytest  # noqa: PLC0415 - only these two commands need it, and it loads slowly
 
     if not (ROOT / "conftest.py").is_file():
         raise UsageError("the suites are not installed; run from a checkout of Kubewitness")
-    return int(pytest.main(["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *arguments]))
+    judged = _Judged()
+    fixed = ["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+    code = int(pytest.main([*fixed, *arguments], plugins=[judged]))
+    misused = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
+    return EXIT_USAGE if code in misused and not judged.anything else code
 
 
 def _add_replay(subparsers: Subparsers[argparse.ArgumentParser]) -> None:

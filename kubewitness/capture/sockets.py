@@ -3,6 +3,8 @@
 A process of its own, with a packet socket (file descriptor 3) that shows it
 only the openings of connections, so that it looks while the socket is there:
 the kernel tells the socket's inode, and /proc/PID/fd who holds it (proc(5)).
+Components of the control plane are known even sooner: the kernel writes their
+mark into the packet (clusters.network.marking).
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class Opening:
     time_ns: int
     client: Address
     server: Address
+    mark: int
     attempts: int = 0
 
 
@@ -46,6 +49,7 @@ class Owners:
         self._suite = list(self._named)
         self._members: dict[str, list[int]] = {"host": self._suite}
         self._tables: dict[str, SocketTable] = {}
+        self._marked: dict[int, dict[str, Any]] = {}
         self._read = 0
         self._output = output.open("a", buffering=1)
 
@@ -55,7 +59,8 @@ class Owners:
         False, and nothing written, if an end was not found and ``opening`` may be tried again.
         """
         self._learn()
-        found = [self._owner(opening.client, opening.server), self._owner(opening.server, None)]
+        client = self._marked.get(opening.mark) or self._owner(opening.client, opening.server)
+        found = [client, self._owner(opening.server, None)]
         opening.attempts += 1
         if None in found and opening.attempts < _ATTEMPTS:
             return False
@@ -75,6 +80,8 @@ class Owners:
             for line in registry.read().splitlines():
                 entry = json.loads(line)
                 self._named[entry["pid"]] = entry["name"]
+                if entry["mark"]:
+                    self._marked[entry["mark"]] = {"component": entry["name"], "pid": entry["pid"]}
                 self._members.setdefault(entry["ns"], []).append(entry["pid"])
             self._read = registry.tell()
 
@@ -151,7 +158,7 @@ def main() -> None:
             pending = [each for each in pending if not owners.record(each)]
             continue
         if frame[23] == socket.IPPROTO_TCP:
-            opening = Opening(stamp(ancillary), *_endpoints(frame))
+            opening = Opening(stamp(ancillary), *_endpoints(frame), mark=frame[15] >> 2)
             pending += [] if owners.record(opening) else [opening]
         elif (payload := marker(frame, OWNERS_PORT)) is not None:
             while pending:

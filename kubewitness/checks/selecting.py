@@ -117,6 +117,21 @@ def stored(key: str, where: Callable[[ApiObject], bool] = lambda _: True, that: 
     return Selector(f"etcd's answer to the Txn that puts {key}{' ' + that if that else ''}", matches)
 
 
+def known_stored(key: str, where: Callable[[ApiObject], bool], that: str) -> Selector:
+    """The first sign on the wire that etcd has stored ``key``: its answer to the Txn, or a watch event of it.
+
+    Two streams carry these, and either may be the first to arrive.
+    """
+    answered = stored(key, where)
+
+    def matches(seen: Observation) -> bool:
+        if isinstance(seen, EtcdWatchEvent) and (seen.type, seen.kv.key) == ("PUT", key):
+            return seen.kv.object is not None and where(seen.kv.object)
+        return answered.matches(seen)
+
+    return Selector(f"etcd's word (Txn answer or watch event) that it stored {key} {that}", matches)
+
+
 def puts(seen: EtcdRequest, key: str) -> Iterator[EtcdOperation]:
     return (each for each in seen.operations if each.op == "put" and each.key == key)
 

@@ -13,7 +13,8 @@ run's directory. Requests carry an ``id`` that the answer repeats:
 - ``namespace``: a network, mount and UTS namespace called ``name``; ``binds``
   is a list of [source, target] that are bound there, ``tmpfs`` of targets.
 - ``spawn``: starts ``argv`` as ``name`` in namespace ``ns``; answers with its
-  process id as the host counts it.
+  process id as the host counts it. A ``mark`` above 0 becomes part of its
+  group id, by which the kernel tells its connections apart (network.marking).
 - ``signal``: sends ``sig`` to the process ``name``.
 - ``persist``: outlive the owner. ``stop``: end, and the cluster with it.
 
@@ -46,6 +47,7 @@ MS_REC, MS_PRIVATE, MS_SHARED, MS_BIND = 0x4000, 1 << 18, 1 << 20, 0x1000
 SO_RCVBUFFORCE, SO_TIMESTAMPNS, SO_ATTACH_FILTER = 33, 35, 26
 ETH_P_ALL = 3
 CAPTURE_BUFFER_BYTES = 128 << 20
+MARKED_GROUPS = 50000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -255,7 +257,9 @@ class Keeper:
         if error:
             raise OSError(f"{request['argv'][0]}: {error.decode()}")
         self.names[child] = name
-        entry = {"name": name, "pid": int(host_pid), "ns": request.get("ns", "")}
+        entry = {
+            "name": name, "pid": int(host_pid), "ns": request.get("ns", ""), "mark": request["mark"],
+        }  # fmt: skip
         with (self.directory / "processes.jsonl").open("a") as registry:
             registry.write(json.dumps(entry) + "\n")
         return {"pid": int(host_pid)}
@@ -267,6 +271,8 @@ class Keeper:
             for fd in self.namespaces.get(request.get("ns", ""), []):
                 _check(_libc.setns(fd, 0), "setns")
             os.setsid()
+            if request["mark"]:
+                os.setgid(MARKED_GROUPS + request["mark"])
             log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             stdin = os.open(request.get("stdin", os.devnull), os.O_RDONLY)
             os.dup2(stdin, 0)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubewitness.clusters import network
 from kubewitness.clusters.errors import ClusterError
 
 _KEEPER = Path(__file__).with_name("keeper.py")
@@ -47,6 +48,7 @@ class Keeper:
         self._news = threading.Condition()
         self._closed = False
         self.processes: dict[str, Process] = {}
+        self._marks: dict[str, int] = {}
         self._reader = threading.Thread(target=self._listen, name="keeper", daemon=True)
         self._reader.start()
 
@@ -123,6 +125,7 @@ class Keeper:
             ns=ns,
             env={"PATH": os.defpath + ":/usr/sbin:/sbin", "HOME": str(self.directory), **(env or {})},
             notify=notify,
+            mark=self._mark(name) if ns == "cp" else 0,
             log=str(log),
             **({"stdin": str(stdin)} if stdin else {}),
             **({"stdout": str(stdout)} if stdout else {}),
@@ -131,6 +134,12 @@ class Keeper:
         process = Process(name, answer["pid"], log)
         self.processes[name] = process
         return process
+
+    def _mark(self, name: str) -> int:
+        """The number by which the connections of ``name`` are known; 0 when network.MARKS are given out."""
+        if len(self._marks) < network.MARKS:
+            self._marks.setdefault(name, len(self._marks) + 1)
+        return self._marks.get(name, 0)
 
     def signal(self, name: str, sig: int) -> None:
         self._ask("signal", name=name, sig=sig)

@@ -123,6 +123,9 @@ class LocalCluster:
         self._ip(keeper, "cp", "\n".join(network.control_plane_links(self.run.link, self.inside, paths)))
         for number in paths:
             self._ip(keeper, f"node{number}", "\n".join(network.node_links(number, self.spec.nodes)))
+        rules = directory / "marking.nft"
+        rules.write_text(network.marking() + "\n")
+        keeper.run("marking", [shutil.which("nft") or "/usr/sbin/nft", "-f", rules], ns="cp")
         self._ip(
             keeper, "", f"address add {self.link_address}/30 dev {self.run.link}\nlink set {self.run.link} up"
         )

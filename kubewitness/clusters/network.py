@@ -20,6 +20,9 @@ SERVICE_DNS = "10.96.0.10"
 PODS = "10.244.0.0/16"
 #: RFC 2544 sets this range aside for tests inside one network; no public host has an address in it.
 _LINKS = ipaddress.IPv4Network("198.18.0.0/15")
+#: Six bits of an IPv4 header, 0 of them for processes without a mark (RFC 2474).
+MARKS = 63
+MARKED_GROUPS = 50000  # as in keeper.py, which imports nothing
 INTERFACES = ("lo", "br0", "host0")
 
 
@@ -69,3 +72,23 @@ def node_links(number: int, count: int) -> Iterator[str]:
     for other in range(1, count + 1):
         if other != number:
             yield f"route add {pod_range(other)} via {node_address(other)}"
+
+
+def marking() -> str:
+    """Rules for nft: the first packet of a connection carries, as its DSCP, the mark of who opens it.
+
+    The kernel looks at the socket's owner while the packet leaves, so not even
+    a connection that is over in a millisecond stays anonymous.
+    """
+    rules = [f"    meta skgid {MARKED_GROUPS + mark} ip dscp set {mark}" for mark in range(1, MARKS + 1)]
+    return "\n".join(
+        [
+            "table ip kubewitness {",
+            "  chain marking {",
+            "    type filter hook output priority 0; policy accept;",
+            "    tcp flags & (syn | ack) != syn accept",
+            *rules,
+            "  }",
+            "}",
+        ]
+    )

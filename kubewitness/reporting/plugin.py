@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from kubewitness.capture.reading import BrokenEvidence
+from kubewitness.clusters.errors import ClusterError
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
 from kubewitness.model.needs import offered
@@ -17,7 +19,7 @@ from kubewitness.model.verdict import Broken, Inconclusive, Verdict
 from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
-EXIT_BROKEN, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 3, 4
+EXIT_BROKEN, EXIT_USAGE, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 2, 3, 4
 ROOT = Path(__file__).parents[2]
 RESULTS = pytest.StashKey[Results]()
 OUTCOME = pytest.StashKey[Outcome]()
@@ -27,7 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kubewitness", "Kubewitness: which cluster, and where its evidence goes")
     group.addoption("--kube-version", default="1.37", help="a minor such as 1.37, or exactly 1.37.2")
     group.addoption("--provider", default="local", choices=["local"], help="who makes the cluster")
-    group.addoption("--setup", action="append", choices=list(Setup), help="may be repeated; default: both")
+    group.addoption(
+        "--setup",
+        action="append",
+        choices=[str(each) for each in Setup],
+        help="may be repeated; default: both",
+    )
     group.addoption(
         "--topology", action="append", choices=list(Topology), help="may be repeated; default: both"
     )
@@ -130,7 +137,7 @@ def pytest_runtest_makereport(
     results = item.config.stash[RESULTS]
     if call.excinfo is not None and OUTCOME not in item.stash:
         item.stash[OUTCOME] = _outcome(call.excinfo.value)
-        if isinstance(call.excinfo.value, Broken | Inconclusive):
+        if isinstance(call.excinfo.value, Broken | BrokenEvidence | ClusterError | Inconclusive):
             report.longrepr = results.explain(item.nodeid, declared, spec, item.stash[OUTCOME])
     if call.when == "call" and OUTCOME not in item.stash:
         item.stash[OUTCOME] = Outcome(Verdict.PASSED)
@@ -142,6 +149,8 @@ def pytest_runtest_makereport(
 
 def _outcome(error: BaseException) -> Outcome:
     match error:
+        case BrokenEvidence():
+            return Outcome(Verdict.INCONCLUSIVE, f"the evidence cannot be read: {error}")
         case Broken():
             return Outcome(Verdict.BROKEN, str(error), error.violations)
         case Inconclusive():

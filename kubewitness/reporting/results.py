@@ -79,6 +79,8 @@ class Results:
     def add(
         self, nodeid: str, declared: Behaviour, spec: ClusterSpec, outcome: Outcome, story: Story | None
     ) -> None:
+        # A cluster on which nothing could be judged was never made, but its rows name it.
+        self.clusters.setdefault(spec.label, cluster_entry(spec))
         self.rows.append(
             {
                 "id": declared.id,
@@ -147,6 +149,25 @@ class Results:
     def summary_line(self) -> str:
         counted = Counter(row["verdict"] for row in self.rows)
         return ", ".join(f"{counted.get(str(each), 0)} {each}" for each in Verdict)
+
+
+def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
+    """What is known of a cluster before it is made."""
+    return {
+        "label": spec.label,
+        "version": spec.version,
+        "provider": spec.provider,
+        "setup": str(spec.setup),
+        "topology": str(spec.topology),
+        "nodes": spec.nodes,
+        "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
+        "visibility": "plaintext" if spec.setup is Setup.INSECURE else "encrypted",
+        "start_s": {},
+        "teardown_s": None,
+        "capture": None,
+        "evidence": f"evidence/{spec.label}",
+        "binaries": [],
+    }
 
 
 def _short(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fixtures.stage import Stage
-from kubewitness.checks.selecting import delivery, pod_key, request, stored
+from kubewitness.checks.selecting import delivery, known_stored, pod_key, request, stored
 from kubewitness.clusters.api import nodes, pods
 from kubewitness.model.history import History
 from kubewitness.model.observation import Observation
@@ -46,7 +46,10 @@ class LifeStory:
         return self.story.first("posted", self.request("POST", "pods", "kubectl"))
 
     def created(self) -> Observation:
-        return self.story.first("stored", stored(self.key, lambda pod: not is_bound(pod), "unbound"))
+        return self.story.first("stored", known_stored(self.key, lambda pod: not is_bound(pod), "unbound"))
+
+    def create_answered(self) -> Observation:
+        return self.story.first("Txn answered", stored(self.key, lambda pod: not is_bound(pod), "unbound"))
 
     def delivered(self) -> Observation:
         selector = delivery(
@@ -62,7 +65,10 @@ class LifeStory:
         return self.story.one("bound", self.request("POST", "pods/binding", "kube-scheduler"))
 
     def binding_stored(self) -> Observation:
-        return self.story.first("binding stored", stored(self.key, is_bound, "with a nodeName"))
+        return self.story.first("binding stored", known_stored(self.key, is_bound, "with a nodeName"))
+
+    def binding_answered(self) -> Observation:
+        return self.story.first("binding's Txn answered", stored(self.key, is_bound, "with a nodeName"))
 
     def delivered_to_kubelet(self) -> Observation:
         return self.story.first(

@@ -53,7 +53,7 @@ def test_client_posts_pod_as_json(solo: LifeStory) -> None:
 )  # fmt: skip
 def test_pod_stored_before_created_response(solo: LifeStory) -> None:
     posted = cast("ApiRequest", solo.posted())
-    stored = solo.created()
+    stored = solo.create_answered()
     answered = solo.story.one("answered", response(posted))
     solo.story.must(happens_in_order(posted, stored, answered))
 
@@ -153,8 +153,8 @@ def test_whole_chain(solo: LifeStory) -> None:
     solo.story.must(
         happens_in_order(posted, stored, delivered, bound, binding, kubelet, patched),
         happens_in_order(posted, from_etcd, delivered),
-        same_revision(stored, from_etcd, delivered),
-        same_revision(binding, kubelet),
+        same_revision(solo.create_answered(), from_etcd, delivered),
+        same_revision(solo.binding_answered(), kubelet),
     )
 
 
