@@ -16,6 +16,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,11 +79,14 @@ class Run:
 
     def remove(self) -> None:
         """Frees what the kernel did not free by itself. The run must be dead."""
-        remove_link(self.link)
-        for group in _control_groups(self.cgroup):
-            _remove_group(group)
-            _remove_if_empty(group.parent)
-        shutil.rmtree(self.directory)
+        with _one_at_a_time():
+            if not self.directory.is_dir():
+                return  # another process was as quick
+            remove_link(self.link)
+            for group in _control_groups(self.cgroup):
+                _remove_group(group)
+                _remove_if_empty(group.parent)
+            shutil.rmtree(self.directory)
 
 
 def create() -> Run:
@@ -93,10 +97,11 @@ def create() -> Run:
     # Six hexadecimal digits keep the link's name within the kernel's fifteen characters.
     run = Run(identity := secrets.token_hex(3), parent / identity)
     try:
-        run.directory.mkdir()
+        with _one_at_a_time():
+            run.directory.mkdir()
+            (run.directory / "owner").write_text(_identity(os.getpid()))
     except OSError as error:
         raise ClusterError(f"cannot make {run.directory}: {error.strerror}; set KUBEWITNESS_STATE") from error
-    (run.directory / "owner").write_text(str(os.getpid()))
     return run
 
 
@@ -107,30 +112,36 @@ def all_runs() -> Iterator[Run]:
             yield Run(path.name, path)
 
 
-def _starting(run: Run) -> bool:
-    """Whether a live process is about to start this run's keeper (it has no lock yet)."""
-    owner = run.directory / "owner"
-    if (run.directory / "lock").exists() or not owner.exists():
-        return False
-    return bool(owner.read_text()) and Path("/proc", owner.read_text()).exists()
+def _owned(run: Run) -> bool:
+    """Whether the process that made the run still lives: it will see to the run itself."""
+    owner = (run.directory / "owner").read_text()
+    return owner == _identity(int(owner.split()[0]))
+
+
+def _identity(pid: int) -> str:
+    """A process's id and start time, which together are never used again; empty for one that is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return ""
+    return f"{pid} {stat.rpartition(')')[2].split()[19]}"
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Runs come and go one after the other, however many processes make and remove them."""
+    with (root() / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sweep() -> list[str]:
     """Removes what dead runs left; returns a line for each thing removed."""
     removed = []
-    known = set()
     for run in all_runs():
-        if run.alive or _starting(run):
-            known.add(run.id)
-            continue
-        run.remove()
-        removed.append(f"run {run.id}: files, control groups, link")
-    for group in _control_groups("kubewitness"):
-        for child in group.iterdir() if group.is_dir() else []:
-            if child.is_dir() and child.name not in known:
-                _remove_group(child)
-                removed.append(f"control group {child}")
-        _remove_if_empty(group)
+        if not (run.alive or _owned(run)):
+            run.remove()
+            removed.append(f"run {run.id}: files, control groups, link")
     return removed
 
 
