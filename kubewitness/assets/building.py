@@ -87,7 +87,7 @@ def build(preparation: Preparation, progress: Progress) -> dict[str, Built]:
         linker += " -linkmode=external -extldflags=-static"
     arguments = ["build", MODULES, "-v", "-trimpath", COMPILER, "-ldflags", linker, *_tags(bundle)]
     arguments += ["-o", f"{binaries}/", *packages]
-    with preparation.go.start(arguments, preparation.folder, **_c(bundle)) as run:
+    with preparation.go.start(arguments, preparation.folder, **_c(bundle), **_memory()) as run:
         run.wait(report)
     progress(f"{bundle.name}: built in {elapsed(start)}")
     return {
@@ -135,6 +135,15 @@ def _tags(bundle: Bundle) -> list[str]:
 def _has_seccomp() -> bool:
     found = shutil.which("pkg-config")
     return found is not None and not subprocess.run([found, "--exists", "libseccomp"], check=False).returncode
+
+
+def _memory() -> dict[str, str]:
+    """Thousands of short compilers save a tenth of their time if none of them collects garbage.
+
+    The limit is for the few that are long: half of the memory is for as many of them as there are cores.
+    """
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return {"GOGC": "off", "GOMEMLIMIT": str(half // (os.cpu_count() or 1))}
 
 
 def _c(bundle: Bundle) -> dict[str, str]:

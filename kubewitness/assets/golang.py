@@ -25,9 +25,9 @@ class GoError(Exception):
 
 
 class NoSpaceError(GoError):
-    """A file system that Go writes to is full. `path` is where it stopped."""
+    """A file system that Go writes to is full. `path` is where it stopped, if Go said so."""
 
-    def __init__(self, message: str, path: Path) -> None:
+    def __init__(self, message: str, path: Path | None) -> None:
         super().__init__(message)
         self.path = path
 
@@ -130,7 +130,7 @@ def failure(lines: Sequence[str]) -> GoError:
     if match := re.search(r"(/[^\s:]+): no space left on device", text):
         return NoSpaceError(text, Path(match[1]))
     if "no space left on device" in text:
-        return NoSpaceError(text, Path("/"))
+        return NoSpaceError(text, None)
     return GoError(text or "it ended without a word")
 
 

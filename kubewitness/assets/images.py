@@ -1,6 +1,5 @@
 """Which container images are written, and their cached archives."""
 
-import errno
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Final
 from kubewitness.assets.asset import Asset, Origin
 from kubewitness.assets.oci import Image, write_archive
 from kubewitness.assets.recipes import architecture
-from kubewitness.assets.store import Progress, Store, no_space
+from kubewitness.assets.store import Progress, Store
 
 LAYOUT: Final = 1  # raised when an archive's bytes change, so that no cache serves older ones
 PAUSE: Final = "registry.k8s.io/pause:3.10.2"
@@ -50,11 +49,6 @@ def _archive(binary: Asset, images: tuple[Image, ...], store: Store, progress: P
         if found := store.find(name, version, key):  # another process wrote it while this one waited
             return found.path
         progress(f"{name}: writing {', '.join(image.reference for image in images)}")
-        try:
-            write_archive(work / name, binary.path, images, architecture())
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise no_space(work, f"writing {name}", 2 * binary.path.stat().st_size) from error
-            raise
+        write_archive(work / name, binary.path, images, architecture())
         added = store.add(work / name, name, version, key, origin=Origin.BUILD, true_version=version)
     return added.path

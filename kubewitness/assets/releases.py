@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from kubewitness.assets.asset import AssetError
 from kubewitness.assets.recipes import Release
-from kubewitness.assets.store import Progress, no_space, sha256_of
+from kubewitness.assets.store import Progress, sha256_of
 
 REACH_TIMEOUT_S: Final = 3.0
 BLOCK_BYTES: Final = 1 << 20
@@ -65,7 +65,7 @@ class Downloader:
         except OSError as error:
             target.unlink(missing_ok=True)
             if error.errno == errno.ENOSPC:
-                raise no_space(target, f"downloading {url}", 10**9) from error
+                raise
             raise DownloadError(f"the download of {self._mirrored(url)} broke off: {error}") from error
         found = sha256_of(target)
         if found != wanted:
@@ -137,7 +137,3 @@ def _unpack(archive: Path, member: str, target: Path) -> None:
                 out.write(block)
     except (KeyError, tarfile.TarError) as error:
         raise DownloadError(f"{archive.name} does not hold {member}: {error}") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise no_space(target, f"unpacking {archive.name}", 10**9) from error
-        raise

@@ -1,5 +1,6 @@
 """The search: explicit directory, cache, official download, build, and for runc what the system has."""
 
+import errno
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -25,6 +26,15 @@ def resolve(version: str, names: Iterable[str] = ALL, *, progress: Progress) -> 
     `progress` gets one line for each step that takes time. Raises UnknownVersion, or AssetError with all
     that was tried.
     """
+    try:
+        return _resolve(version, names, progress)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise no_space(Path(error.filename or cache_root()), "filling the cache", BUILD_BYTES) from error
+
+
+def _resolve(version: str, names: Iterable[str], progress: Progress) -> Assets:
     search = _Search(Store(cache_root()), Toolchain.find(), Downloader(progress), progress)
     wanted = tuple(dict.fromkeys(names))
     if unknown := [name for name in wanted if name not in ALL]:
@@ -121,7 +131,9 @@ class _Search:
             try:
                 return place.enter_context(prepared(self.go, bundle, absent, work))
             except NoSpaceError as error:
-                raise no_space(error.path, f"fetching the modules of {bundle.name}", BUILD_BYTES) from error
+                raise no_space(
+                    error.path or work, f"fetching the modules of {bundle.name}", BUILD_BYTES
+                ) from error
             except GoError as error:
                 self._note(bundle, f"build: {error}")
         self._last_step(bundle, absent, found)
@@ -152,7 +164,7 @@ class _Search:
         try:
             built = build(preparation, self.progress)
         except NoSpaceError as error:
-            raise no_space(error.path, f"building {bundle.name}", BUILD_BYTES) from error
+            raise no_space(error.path or self.store.root, f"building {bundle.name}", BUILD_BYTES) from error
         except GoError as error:
             self._note(bundle, f"build: {error}")
             self._last_step(bundle, preparation.names, found)

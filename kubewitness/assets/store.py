@@ -124,7 +124,7 @@ class Store:
             (self.root / "locks").mkdir(exist_ok=True)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise no_space(self.root, "making the cache", 10**9) from error
+                raise
             raise AssetError(
                 f"The cache cannot be written: {error}. Set KUBEWITNESS_CACHE to a directory that can."
             ) from error

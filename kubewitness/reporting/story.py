@@ -25,7 +25,7 @@ class Story:
         """The earliest observation of this kind, picked as ``name``. None at all is a violation."""
         found = selector.all(self.history)
         if not found:
-            self._must_be_complete(f"no {selector.words} was seen", about=())
+            self._must_be_complete(f"no {selector.words} was seen", anybody=True)
             seen = f"none among {len(self.history.observations)} messages"
             raise Broken([Violation(f"{selector.words} ({name})", seen)])
         self.picks[name] = found[0]
@@ -47,16 +47,16 @@ class Story:
             raise Broken(violations)
         self._must_be_complete("nothing contradicts the statement")
 
-    def _must_be_complete(self, otherwise: str, *, about: tuple[str, ...] | None = None) -> None:
+    def _must_be_complete(self, otherwise: str, *, anybody: bool = False) -> None:
         """Raises Inconclusive where something is missing that could have changed the judgement.
 
-        A connection of an unknown process counts only if it spoke about the
-        subjects; for an absence (``about`` is empty) every one counts.
+        A connection of an unknown process counts if it spoke about the
+        subjects; for an absence every one counts (``anybody``).
         """
         missing = list(self.history.missing)
-        relevant = set(self.subjects if about is None else about)
+        subjects = set(self.subjects)
         speaking = {
-            each.connection for each in self.history.observations if not relevant or relevant & subject(each)
+            each.connection for each in self.history.observations if anybody or subjects & subject(each)
         }
         missing += [
             f"the process behind connection {each.number} ({each.client} to {each.server}) is unknown"
