@@ -145,9 +145,9 @@ def _replay(arguments: argparse.Namespace) -> int:
     )
     if (out / "results.json").is_file():
         again = _verdicts(out / "results.json")
-        differing = [key for key, verdict in again.items() if stored.get(key) != verdict]
+        differing = [key for key, verdict in again.items() if stored.get(key, verdict) != verdict]
         for key in differing:
-            print(f"differs: {key}: was {stored.get(key)}, is {again[key]}")
+            print(f"differs: {key}: was {stored[key]}, is {again[key]}")
         print(f"{len(again)} verdicts judged again, {len(differing)} differ")
         return code or (1 if differing else 0)
     return code

@@ -59,7 +59,9 @@ def pytest_configure(config: pytest.Config) -> None:
     started = datetime.datetime.now(datetime.UTC)
     name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     directory = config.getoption("evidence") or ROOT / "reports" / "out" / name
-    config.stash[RESULTS] = Results(directory.absolute(), started, config.invocation_params.args)
+    config.stash[RESULTS] = Results(
+        directory.absolute(), started, config.invocation_params.args, judged=config.getoption("replay")
+    )
 
 
 def specs(config: pytest.Config) -> list[ClusterSpec]:

@@ -22,6 +22,7 @@ from kubewitness.reporting.story import Story
 from kubewitness.reporting.timeline import timeline
 
 SCHEMA = "kubewitness.results/v1"
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,13 @@ class Outcome:
 class Results:
     """Gathers a run's rows and writes them, with the reports, into ``directory``."""
 
-    def __init__(self, directory: Path, started: datetime.datetime, command: Sequence[Any]) -> None:
+    def __init__(
+        self, directory: Path, started: datetime.datetime, command: Sequence[Any], judged: Path | None = None
+    ) -> None:
         self.directory = directory
+        self._judged = judged or directory  # the run whose evidence is judged
         self._started = started
-        self._command = [str(each) for each in command]
+        self._command = [str(each).replace(str(_ROOT), ".") for each in command]
         self.rows: list[dict[str, Any]] = []
         self.clusters: dict[str, dict[str, Any]] = {}
         self.duration_s: dict[str, float] = {}
@@ -59,7 +63,7 @@ class Results:
 
     def replay_command(self, nodeid: str) -> str:
         test = nodeid.rpartition("::")[2].partition("[")[0]
-        return f"kubewitness replay {shlex.quote(_short(self.directory))} -k {shlex.quote(test)}"
+        return f"kubewitness replay {shlex.quote(_short(self._judged))} -k {shlex.quote(test)}"
 
     def explain(self, nodeid: str, declared: Behaviour, spec: ClusterSpec, outcome: Outcome) -> str:
         """What the terminal shows of a behaviour that did not pass."""
@@ -73,7 +77,7 @@ class Results:
             lines += [f"  wanted: {each.wanted}", f"  saw:    {each.seen}{frames}"]
         if not outcome.violations:
             lines.append(f"  {outcome.reason}")
-        evidence = self.directory / "evidence" / spec.label
+        evidence = self._judged / "evidence" / spec.label
         return "\n".join([*lines, f"  evidence: {evidence}", f"  judge again: {self.replay_command(nodeid)}"])
 
     def add(
