@@ -84,8 +84,16 @@ class LifeStory:
 
 @pytest.fixture(scope="module")
 def untainted(stage: Stage) -> Stage:
-    """The cluster with nothing that keeps pods off its nodes. (Without controllers a taint stays.)"""
-    stage.scene("untainted").taint("node1", [])
+    """The cluster with nothing that keeps pods off its nodes, and a scheduler that has bound a pod.
+
+    Without controllers the not-ready taint stays until it is removed. A
+    scheduler that has just been started may not watch yet.
+    """
+    scene = stage.scene("untainted")
+    scene.taint("node1", [])
+    namespace = scene.namespace()
+    scene.request("POST", pods(namespace).path, pause_pod(namespace, "first"))
+    scene.wait(pods(namespace), "first", is_bound, what="first to be bound", within_s=START_S)
     return stage
 
 
