@@ -85,8 +85,13 @@ class Reading:
 
     def _open(self) -> RawPcapNgReader:
         try:
-            return RawPcapNgReader(str(self.file))
-        except (OSError, Scapy_Exception) as error:
+            file = self.file.open("rb")
+        except OSError as error:
+            raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
+        try:
+            return RawPcapNgReader(file)
+        except (EOFError, Scapy_Exception) as error:
+            file.close()
             raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
 
     def history(self, first: int, last: int, statistics: CaptureStatistics) -> History:

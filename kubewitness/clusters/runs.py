@@ -80,20 +80,23 @@ class Run:
     def remove(self) -> None:
         """Frees what the kernel did not free by itself. The run must be dead."""
         with _one_at_a_time():
-            if not self.directory.is_dir():
-                return  # another process was as quick
-            remove_link(self.link)
-            for group in _control_groups(self.cgroup):
-                _remove_group(group)
-                _remove_if_empty(group.parent)
-            shutil.rmtree(self.directory)
+            self.free()
+
+    def free(self) -> None:
+        """The same for one who holds the lock. Does nothing if another was as quick."""
+        if not self.directory.is_dir():
+            return
+        remove_link(self.link)
+        for group in _control_groups(self.cgroup):
+            _remove_group(group)
+            _remove_if_empty(group.parent)
+        shutil.rmtree(self.directory)
 
 
 def create() -> Run:
     """A new run with an empty directory. Removes first what dead runs left."""
     sweep()
     parent = root()
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Six hexadecimal digits keep the link's name within the kernel's fifteen characters.
     run = Run(identity := secrets.token_hex(3), parent / identity)
     try:
@@ -114,7 +117,10 @@ def all_runs() -> Iterator[Run]:
 
 def _owned(run: Run) -> bool:
     """Whether the process that made the run still lives: it will see to the run itself."""
-    owner = (run.directory / "owner").read_text()
+    try:
+        owner = (run.directory / "owner").read_text()
+    except FileNotFoundError:
+        return False  # it was killed while it made the run
     return owner == _identity(int(owner.split()[0]))
 
 
@@ -130,6 +136,7 @@ def _identity(pid: int) -> str:
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Runs come and go one after the other, however many processes make and remove them."""
+    root().mkdir(mode=0o700, parents=True, exist_ok=True)
     with (root() / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -138,10 +145,11 @@ def _one_at_a_time() -> Iterator[None]:
 def sweep() -> list[str]:
     """Removes what dead runs left; returns a line for each thing removed."""
     removed = []
-    for run in all_runs():
-        if not (run.alive or _owned(run)):
-            run.remove()
-            removed.append(f"run {run.id}: files, control groups, link")
+    with _one_at_a_time():
+        for run in all_runs():
+            if not (run.alive or _owned(run)):
+                run.free()
+                removed.append(f"run {run.id}: files, control groups, link")
     return removed
 
 

@@ -1,0 +1,68 @@
+"""Stored captures are read back whole, or refused with one clear message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.utils import PcapNgWriter
+
+from kubewitness.capture.reading import BrokenEvidence, Reading, Sockets
+from kubewitness.model.history import CaptureStatistics
+from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
+
+STATISTICS = CaptureStatistics(3, 0, ("lo",))
+
+
+def write(directory: Path, count: int) -> Path:
+    file = directory / "capture.pcapng"
+    with PcapNgWriter(str(file)) as writer:
+        for number in range(count):
+            writer.write(Ether() / IP(dst="127.0.0.1") / TCP(dport=8080, sport=4000 + number, flags="S"))
+    return file
+
+
+def test_connections_are_found_in_the_file(tmp_path: Path) -> None:
+    write(tmp_path, 3)
+    reading = Reading(tmp_path)
+    history = reading.history(1, 3, STATISTICS)
+    assert [each.client.port for each in history.connections] == [4000, 4001, 4002]
+    reading.close()
+
+
+def test_a_file_that_ends_early_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path, 3)
+    file.write_bytes(file.read_bytes()[:-40])
+    reading = Reading(tmp_path)
+    with pytest.raises(BrokenEvidence, match="should hold 3 packets, but ends or is garbled after 2"):
+        reading.history(1, 3, STATISTICS)
+    reading.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no capture at all"])
+def test_a_file_that_is_no_capture_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "capture.pcapng").write_bytes(content)
+    with pytest.raises(BrokenEvidence, match=r"capture\.pcapng is no readable pcapng file"):
+        Reading(tmp_path).history(1, 1, STATISTICS)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BrokenEvidence, match="is no readable pcapng file"):
+        Reading(tmp_path).history(1, 1, STATISTICS)
+
+
+def test_speakers_come_from_the_sockets_of_that_time(tmp_path: Path) -> None:
+    file = tmp_path / "sockets.jsonl"
+    file.write_text(
+        '{"time_ns": 5000000000, "client": ["10.0.0.1", 1], "server": ["10.0.0.2", 2],'
+        ' "client_process": {"component": "kubectl", "pid": 7}, "server_process": null}\n'
+    )
+    sockets = Sockets(file)
+    sockets.learn()
+    client, server = Endpoint("10.0.0.1", 1), Endpoint("10.0.0.2", 2)
+    assert sockets.speaker_of(client, server, 5_000_000_100) == Speaker("kubectl", 7)
+    assert sockets.speaker_of(server, client, 5_000_000_100) == UNKNOWN
+    # The same ports an hour later are another connection.
+    assert sockets.speaker_of(client, server, 3_605_000_000_000) == UNKNOWN
