@@ -89,7 +89,7 @@ class Reading:
         except OSError as error:
             raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
         try:
-            return RawPcapNgReader(file)
+            return RawPcapNgReader(file)  # type: ignore[arg-type]  # its metaclass takes files, too
         except (EOFError, Scapy_Exception) as error:
             file.close()
             raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error

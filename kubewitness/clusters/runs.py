@@ -95,11 +95,11 @@ class Run:
 
 def create() -> Run:
     """A new run with an empty directory. Removes first what dead runs left."""
-    sweep()
     parent = root()
     # Six hexadecimal digits keep the link's name within the kernel's fifteen characters.
     run = Run(identity := secrets.token_hex(3), parent / identity)
     try:
+        sweep()
         with _one_at_a_time():
             run.directory.mkdir()
             (run.directory / "owner").write_text(_identity(os.getpid()))
