@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from kubewitness.assets import command as assets_command
 from kubewitness.catalogue import command as catalogue_command
 from kubewitness.clusters import doctor, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
+from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
 from kubewitness.reporting import command as report_command
@@ -174,6 +176,13 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         default=None,
         help="where the capture goes (default: the run's own directory)",
     )
+    up.add_argument(
+        "--publish",
+        type=int,
+        metavar="PORT",
+        help=f"let the API server be reached on this port of {LOOPBACK}, too (0: any free one); without it,"
+        " at an address of the cluster's own",
+    )
     up.set_defaults(run=_up)
     down = subparsers.add_parser(
         "down",
@@ -201,17 +210,37 @@ def _up(arguments: argparse.Namespace) -> int:
     doctor.require()
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
+    port = None if arguments.publish is None else _free_port(arguments.publish)
     names = [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(assets.kubernetes, "local", arguments.setup, arguments.topology, arguments.nodes)
     cluster = LocalCluster(spec, assets, arguments.evidence, _say)
     cluster.start()
     assert cluster.keeper is not None
+    try:
+        kubeconfig = cluster.kubeconfig if port is None else cluster.publish(port)
+    except BaseException:
+        cluster.stop()
+        raise
     cluster.keeper.persist()
-    print(cluster.kubeconfig)
-    _say(f"cluster {cluster.run.id} is up: export KUBECONFIG={cluster.kubeconfig}")
+    print(kubeconfig)
+    _say(f"cluster {cluster.run.id} is up: export KUBECONFIG={kubeconfig}")
     _say(f"end it with: kubewitness down {cluster.run.id}")
     return 0
+
+
+def _free_port(wanted: int) -> int:
+    """``wanted``, or any free port for 0; asked before a cluster is made for it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, wanted))
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"--publish {wanted}: port {wanted} of {LOOPBACK} cannot be had ({error});"
+                " end the process that uses it, name another port, or 0 for any free one"
+            ) from error
+        return int(probe.getsockname()[1])
 
 
 def _down(arguments: argparse.Namespace) -> int:

@@ -17,8 +17,9 @@ from kubewitness.assets.store import Progress
 
 # -mod=mod lets Go complete the generated go.mod and go.sum; the modules are still checked by checksum.
 MODULES: Final = "-mod=mod"
-# Nobody debugs these; without debugging data a build takes less time and half of the space.
-COMPILER: Final = "-gcflags=all=-dwarf=false"
+# Nobody debugs these; without debugging data a build takes less time and half of the space. With thousands of
+# packages, each compiled by a process of its own, threads inside of each only cost (-c=1: a tenth less).
+COMPILER: Final = "-gcflags=all=-dwarf=false -c=1"
 LISTING: Final = "{{.ImportPath}}\t{{.Dir}}\t{{with .Module}}{{.Version}}{{end}}"
 
 

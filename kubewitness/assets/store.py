@@ -45,7 +45,7 @@ def no_space(where: Path, what: str, needed_bytes: int) -> AssetError:
     return AssetError(
         f"No space left while {what}: the file system that holds {existing} has {free / 1e9:.1f} GB free, "
         f"about {needed_bytes / 1e9:.1f} GB are needed. Free some space, or set KUBEWITNESS_CACHE "
-        "(and GOCACHE, GOMODCACHE and TMPDIR for a build) to a larger file system."
+        "(and GOCACHE and GOMODCACHE for a build) to a larger file system."
     )
 
 

@@ -39,10 +39,13 @@ class Sockets:
         with self._file.open() as lines:
             lines.seek(self._read)
             while (line := lines.readline()).endswith("\n"):
-                entry = json.loads(line)
-                key = Endpoint(*entry["client"]), Endpoint(*entry["server"])
-                pair = _speaker(entry["client_process"]), _speaker(entry["server_process"])
-                self._known.setdefault(key, []).append((entry["time_ns"], *pair))
+                try:
+                    entry = json.loads(line)
+                    key = Endpoint(*entry["client"]), Endpoint(*entry["server"])
+                    pair = _speaker(entry["client_process"]), _speaker(entry["server_process"])
+                    self._known.setdefault(key, []).append((entry["time_ns"], *pair))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise BrokenEvidence(f"{self._file} is garbled at byte {self._read}: {error}") from error
                 self._read = lines.tell()
 
     def speaker_of(self, local: Endpoint, remote: Endpoint, opened_ns: int) -> Speaker:

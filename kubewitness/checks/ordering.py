@@ -224,16 +224,10 @@ def spoken_by(seen: Observation, role: str) -> Check:
 
 
 def attributed(port: int) -> Check:
-    """Somebody talks to ``port``, and everybody who does is known; else nothing can be said.
-
-    A connection that is opened and closed without a byte, such as the API
-    server's own first probe of etcd, can be over before its socket is found.
-    """
+    """Somebody connects to ``port``, and everybody who does is known; else nothing can be said."""
 
     def check(history: History) -> list[Violation]:
-        found = [
-            each for each in connections_to(history, port) if each.bytes_to_server or each.bytes_to_client
-        ]
+        found = connections_to(history, port)
         unknown = [each for each in found if not each.client_process.known]
         if not found:
             raise Inconclusive(f"no connection to port {port} was seen, not even the API server's own")

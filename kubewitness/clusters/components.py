@@ -11,7 +11,7 @@ from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
 
 MASTERS = ("system:masters",)
-RELAY_PORT = 8080
+API_PORT, RELAY_PORT = 6443, 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,27 @@ class Components:
     ) -> KeyPair:
         return self.authority.issue(file, name, groups, hosts)
 
-    def _client(self, file: str, user: str, groups: tuple[str, ...], address: str) -> Path:
+    def _client(
+        self, file: str, user: str, groups: tuple[str, ...], address: str, port: int | None = None
+    ) -> Path:
         """A component's kubeconfig: the relay in `insecure`, its own certificate in `tls`."""
         path = self.directory / "kubeconfigs" / f"{file}.json"
         if self.plain:
-            return configuration.kubeconfig(path, f"http://{address}:{RELAY_PORT}")
+            return configuration.kubeconfig(path, f"http://{address}:{port or RELAY_PORT}")
         return configuration.kubeconfig(
-            path, f"https://{address}:6443", self.authority.certificate, self.user(file, user, groups)
+            path,
+            f"https://{address}:{port or API_PORT}",
+            self.authority.certificate,
+            self.user(file, user, groups),
         )
 
     def admin(self) -> Path:
         """The administrator's kubeconfig as seen from the host."""
         return self._client("admin", "kubernetes-admin", MASTERS, self.inside)
+
+    def published(self, address: str, port: int) -> Path:
+        """The administrator's kubeconfig for an address of the host."""
+        return self._client("published", "kubernetes-admin", MASTERS, address, port)
 
     def client(self) -> Path:
         """The kubeconfig of a kubectl that runs on the control plane's own loopback."""
@@ -98,7 +107,7 @@ class Components:
         to_kubelets = self.user("apiserver-kubelet-client", "kube-apiserver-kubelet-client", MASTERS)
         disabled = ["ServiceAccount"] if self.spec.topology is Topology.MINIMAL else []
         argv: list[str | Path] = [
-            self.binaries / "kube-apiserver", "--secure-port=6443", "--bind-address=0.0.0.0",
+            self.binaries / "kube-apiserver", f"--secure-port={API_PORT}", "--bind-address=0.0.0.0",
             f"--advertise-address={network.CONTROL_PLANE}", "--allow-privileged", "--profiling=false",
             f"--service-cluster-ip-range={network.SERVICES}",
             "--tls-cert-file", serving.certificate, "--tls-private-key-file", serving.key,
@@ -127,7 +136,7 @@ class Components:
         """`kubectl proxy` in the place of the insecure port, as a user to whom all is allowed."""
         path = configuration.kubeconfig(
             self.directory / "kubeconfigs" / "relay.json",
-            "https://127.0.0.1:6443",
+            f"https://127.0.0.1:{API_PORT}",
             self.authority.certificate,
             self.user("relay", "system:unsecured", MASTERS),
         )
@@ -148,6 +157,8 @@ class Components:
             "--cluster-signing-cert-file", self.authority.certificate,
             "--cluster-signing-key-file", self.authority.key,
             "--allocate-node-cidrs=false",
+            # At the default of 20 requests a second its controllers wait seconds for their own credentials.
+            "--kube-api-qps=1000", "--kube-api-burst=1000",
             f"--use-service-account-credentials={'false' if self.plain else 'true'}",
         ]  # fmt: skip
 

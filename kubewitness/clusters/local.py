@@ -15,14 +15,16 @@ from pathlib import Path
 import urllib3.exceptions
 
 from kubewitness.assets import Assets
-from kubewitness.clusters import configuration, dns, network, runs
+from kubewitness.clusters import configuration, dns, images, network, runs
 from kubewitness.clusters.api import Api, ApiError, Object, nodes
-from kubewitness.clusters.components import Components
+from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
 from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.model.cluster import ClusterSpec, Topology
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+_FORWARD = Path(__file__).with_name("forward.py")
 _CAP_SYS_RESOURCE = 24
 START_S = 90.0
 
@@ -60,6 +62,15 @@ class LocalCluster:
         self.run.remove()
         return time.monotonic() - began
 
+    def publish(self, port: int) -> Path:
+        """Makes the API server reachable on a port of the host's loopback; the kubeconfig for it."""
+        assert self.keeper is not None
+        server = RELAY_PORT if self.parts.plain else API_PORT
+        argv = [sys.executable, "-I", "-S", _FORWARD, port, self.inside, server]
+        self.keeper.spawn("forward", argv, notify=True)
+        self.keeper.wait_ready("forward", START_S)
+        return self.parts.published(LOOPBACK, port)
+
     def _mark(self, what: str) -> None:
         self.timings_s[what] = round(time.monotonic() - self._began, 3)
         self.progress(f"{self.spec.label}: {what.replace('_', ' ')} after {self.timings_s[what]:.1f} s")
@@ -76,17 +87,19 @@ class LocalCluster:
             self.keeper = keeper = keeping.result()
             self._lay_network(keeper)
             self._capture(keeper)
+            images_root = images.unpacked(self.assets, binaries, keeper, self.progress)
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
-            starting_nodes = [
-                pool.submit(self._start_node, keeper, number) for number in range(1, self.spec.nodes + 1)
-            ]
-            keeper.wait_ready("etcd", START_S)
             keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
+            starting_nodes = [
+                pool.submit(self._start_node, keeper, images_root, number)
+                for number in range(1, self.spec.nodes + 1)
+            ]
             if self.parts.plain:
                 keeper.spawn("relay", self.parts.relay(), ns="cp")
             self.kubeconfig, self.client_kubeconfig = self.parts.admin(), self.parts.client()
             self.api = Api(self.kubeconfig)
-            keeper.wait_ready("kube-apiserver", START_S)
+            for name in ("etcd", "kube-apiserver"):
+                keeper.wait_ready(name, START_S)
             self._wait_until_ready()
             self._mark("apiserver_ready_s")
             self._start_control_loops(keeper)
@@ -154,7 +167,7 @@ class LocalCluster:
                 capture={"ns": "cp", "interfaces": list(network.INTERFACES), "only": only},
             )  # fmt: skip
 
-    def _start_node(self, keeper: Keeper, number: int) -> None:
+    def _start_node(self, keeper: Keeper, images_root: Path, number: int) -> None:
         node = self.parts.node(number)
         own = self.run.directory / "nodes" / node
         runs.make_control_groups(f"{self.run.cgroup}/{node}")
@@ -167,17 +180,13 @@ class LocalCluster:
         toml.write_text(
             configuration.containerd(self.parts.binaries, cni, pause, restricted=not _may_lower_oom_score())
         )
+        images.link(images_root, own / "var-lib" / "containerd")
         path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
         runtime = f"containerd/{node}"
         containerd = [self.parts.binaries / "containerd", "--config", toml]
         keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
         keeper.wait_ready(runtime, START_S)
         keeper.spawn(f"kubelet/{node}", self.parts.kubelet(number), ns=node, env=path, notify=True)
-        for archive in sorted(set(self.assets.images.values())):
-            if "coredns" in archive.name and (self.spec.topology is Topology.MINIMAL or number > 1):
-                continue
-            argv = [self.parts.binaries / "ctr", "-n", "k8s.io", "images", "import", archive]
-            keeper.run(f"import-{archive.stem}/{node}", argv, ns=node, within_s=START_S)
 
     def _start_control_loops(self, keeper: Keeper) -> None:
         keeper.spawn("kube-scheduler", self.parts.scheduler(), ns="cp")

@@ -204,7 +204,7 @@ def test_untainted_not_ready_node_is_used(solo: LifeStory) -> None:
 
 @behaviour(
     "ordering/only-apiserver-reaches-etcd",
-    says="No process but an API server talks to etcd: every connection that carries a byte is its own.",
+    says="No process but an API server opens a connection to etcd.",
     kind=Kind.OBSERVED, source=COMPONENTS,
 )  # fmt: skip
 def test_only_apiserver_reaches_etcd(life: Life, story: Callable[..., Story]) -> None:

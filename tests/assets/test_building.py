@@ -1,6 +1,7 @@
 """A build that fails, is interrupted, or is wanted twice at once."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -106,6 +107,16 @@ def test_full_disk_is_one_message(go: Go, host: Path, tmp_path: Path) -> None:
     assert "GB are needed" in message
     assert not list(host.glob("kubectl-*"))
     assert not list(host.glob("work/*"))
+
+
+def test_full_disk_of_our_own_writing_is_the_same_message(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kubewitness.assets.images.write_archive", full)
+    with pytest.raises(AssetError, match="No space left while filling the cache: the file system that holds"):
+        resolve("1.37.2", ["agnhost"], progress=lambda _: None)
+    assert go.builds
 
 
 def test_failed_build_tells_what_go_said(go: Go) -> None:

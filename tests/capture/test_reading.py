@@ -41,6 +41,26 @@ def test_a_file_that_ends_early_is_told(tmp_path: Path) -> None:
     reading.close()
 
 
+def test_a_file_with_a_garbled_packet_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path, 3)
+    content = file.read_bytes()
+    first = content.index(b"\x06\x00\x00\x00")  # the type of the block of a packet; its length follows
+    file.write_bytes(content[: first + 4] + b"\xff" * 8 + content[first + 12 :])
+    reading = Reading(tmp_path)
+    with pytest.raises(BrokenEvidence, match="should hold 3 packets, but ends or is garbled after 0"):
+        reading.history(1, 3, STATISTICS)
+    reading.close()
+
+
+def test_garbled_sockets_are_told(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    (tmp_path / "sockets.jsonl").write_text('{"time_ns": 5, "cli\n')
+    reading = Reading(tmp_path)
+    with pytest.raises(BrokenEvidence, match=r"sockets\.jsonl"):
+        reading.history(1, 1, STATISTICS)
+    reading.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"no capture at all"])
 def test_a_file_that_is_no_capture_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "capture.pcapng").write_bytes(content)

@@ -1,0 +1,134 @@
+"""Judges recorded evidence, as it is or mutated, by the tests of the suites; prints who killed what."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.script import Script
+from kubewitness.capture.reading import Reading
+from kubewitness.model.cluster import Setup
+from kubewitness.model.history import CaptureStatistics, History
+from kubewitness.reporting.plugin import RESULTS, ROOT
+from kubewitness.reporting.results import Results
+from tests.mutants.mutations import MINIMAL, STANDARD, Mutation, Packets
+
+Verdicts = dict[str, str]
+Judge = Callable[[Mutation], Verdicts]
+RECORDINGS = ROOT / "tests" / "recordings"
+TABLE = pytest.StashKey[list[tuple[str, str, str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--area", help="only the mutants of this area of behaviours, such as ordering")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TABLE] = []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # Where the whole of tests/ is run, this file is found too late to have an option.
+    area = config.getoption("area", default=None)
+    is_other = collection_path.match("test_*.py") and collection_path.stem != f"test_{area}"
+    return True if area and is_other else None
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    table = config.stash.get(TABLE, [])
+    if table:
+        terminalreporter.write_sep("-", "mutants, and the behaviours that found them broken")
+        for name, wanted, killers in sorted(table, key=lambda row: row[1]):
+            terminalreporter.write_line(f"{wanted:<50} {name}: {killers or 'SURVIVED'}")
+
+
+class Verdict:
+    """A plugin that keeps the verdicts of a run that is over."""
+
+    def __init__(self) -> None:
+        self.of: Verdicts = {}
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.of = {row["id"]: row["verdict"] for row in session.config.stash[RESULTS].rows}
+
+
+class Recording:
+    """A stored run of one cluster. Its packets are decoded once, however often it is judged."""
+
+    def __init__(self, archive: Path, directory: Path) -> None:
+        with tarfile.open(archive) as stored:
+            stored.extractall(directory, filter="data")
+        self.directory = directory
+        self.results = json.loads((directory / "results.json").read_text())
+        (self.evidence,) = (directory / "evidence").iterdir()
+        self.reading = Reading(self.evidence)
+        self.history = cache(self.reading.history)
+        self.holding = cache(self.reading.holding)
+
+    @property
+    def judged(self) -> dict[str, str]:
+        """The verdict of every behaviour when it was recorded."""
+        return {row["id"]: row["verdict"] for row in self.results["results"]}
+
+    def said_to_be(self, setup: Setup, directory: Path) -> Path:
+        """A copy of the run, in ``directory``, that claims another setup."""
+        cluster = {**self.results["clusters"][0], "setup": setup}
+        cluster["label"] = f"{setup}-{cluster['topology']}"
+        (directory / "evidence").mkdir()
+        (directory / "evidence" / cluster["label"]).symlink_to(self.evidence)
+        (directory / "results.json").write_text(json.dumps({**self.results, "clusters": [cluster]}))
+        return directory
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Recording]]:
+    found = {
+        name: Recording(RECORDINGS / f"{name}.tar.xz", tmp_path_factory.mktemp("recording"))
+        for name in (MINIMAL, STANDARD)
+    }
+    yield found
+    for each in found.values():
+        each.reading.close()
+
+
+@pytest.fixture
+def judge(recordings: dict[str, Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Runs the suites on a recording with a mutation applied; the verdict of every behaviour."""
+
+    def run(mutation: Mutation) -> Verdicts:
+        recording = recordings[mutation.recording]
+        directory = recording.directory
+        if mutation.setup != Setup.INSECURE:
+            directory = recording.said_to_be(mutation.setup, tmp_path)
+
+        def history(_: Reading, first: int, last: int, statistics: CaptureStatistics) -> History:
+            return mutation.history(recording.history(first, last, statistics))
+
+        def holding(_: Reading, marker: bytes, first: int, last: int) -> Packets:
+            return mutation.packets(recording.holding(marker, first, last))
+
+        def step(self: Script, scene: str, what: str, _do: object) -> Any:
+            return mutation.step(scene, what, self._recall(scene, what))
+
+        def write(_results: Results, _exit_code: int, replayed: Path | None) -> None:
+            assert replayed, "only verdicts are wanted of a mutant, no reports"
+
+        monkeypatch.setattr(Reading, "history", history)
+        monkeypatch.setattr(Reading, "holding", holding)
+        monkeypatch.setattr(Script, "step", step)
+        monkeypatch.setattr(Results, "write", write)
+        verdict = Verdict()
+        fixed = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-q"]
+        where = ["--replay", str(directory), "--evidence", str(tmp_path / "out")]
+        # Only those that were judged then: what a recording is for, it says itself.
+        tests = [f"{ROOT}/{row['nodeid'].partition('[')[0]}" for row in recording.results["results"]]
+        pytest.main([*fixed, "--capture=no", *where, *tests], plugins=[verdict])
+        return verdict.of
+
+    return run
