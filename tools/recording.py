@@ -1,0 +1,41 @@
+"""Keep a run of one cluster as a recording for tests/mutants: what a replay reads, and nothing else.
+
+    python tools/recording.py reports/out/latest ordering-insecure-standard
+
+Writes tests/recordings/NAME.tar.xz. The same run always gives the same bytes.
+"""
+
+# ruff: noqa: INP001 - a script, not part of a package
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+RECORDINGS = Path(__file__).parents[1] / "tests" / "recordings"
+REPLAYED = ("capture.pcapng", "script.jsonl", "sockets.jsonl")
+KEPT = ("id", "verdict", "nodeid")
+
+
+def main(run: Path, name: str) -> None:
+    results = json.loads((run / "results.json").read_text())
+    (cluster,) = results["clusters"]
+    judged = [{key: row[key] for key in KEPT} for row in results["results"]]
+    kept = {"schema": results["schema"], "clusters": [cluster], "results": judged}
+    with tarfile.open(RECORDINGS / f"{name}.tar.xz", "w:xz", preset=9) as archive:
+        add(archive, "results.json", json.dumps(kept, indent=1).encode())
+        for file in REPLAYED:
+            add(archive, f"{cluster['evidence']}/{file}", (run / cluster["evidence"] / file).read_bytes())
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
