@@ -51,5 +51,9 @@ class AssetError(Exception):
     """Something cannot be had. The message says what was tried and what to do."""
 
 
+class IncompleteVersion(AssetError):
+    """Modules of that very version are missing where Go looks for them; another patch may have them all."""
+
+
 class UnknownVersion(AssetError):
     """No Kubernetes of that version is known. The message lists those that are."""

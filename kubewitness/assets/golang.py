@@ -24,6 +24,10 @@ class GoError(Exception):
     """Go refused. The message has the end of what it said."""
 
 
+class MissingModuleError(GoError):
+    """A module of that version is not to be had where Go looks for modules."""
+
+
 class NoSpaceError(GoError):
     """A file system that Go writes to is full. `path` is where it stopped, if Go said so."""
 
@@ -43,11 +47,16 @@ class Toolchain:
         found = shutil.which("go")
         return cls(found) if found else None
 
-    def versions(self, module: str) -> set[str]:
-        """The released versions of a module, without the leading v."""
-        answer = json.loads(self.ask("list", "-m", "-versions", "-json", module))
-        listed = (re.fullmatch(r"v(\d+\.\d+\.\d+)", version) for version in answer.get("Versions", []))
-        return {match[1] for match in listed if match}
+    def versions(self, *modules: str) -> dict[str, set[str]]:
+        """The released versions of each module, without the leading v."""
+        text = self.ask("list", "-m", "-versions", "-json", *modules)
+        found = {}
+        while text := text.strip():
+            answer, end = json.JSONDecoder().raw_decode(text)
+            text = text[end:]
+            listed = (re.fullmatch(r"v(\d+\.\d+\.\d+)", version) for version in answer.get("Versions", []))
+            found[answer["Path"]] = {match[1] for match in listed if match}
+        return found
 
     def requirements(self, module: str, version: str) -> dict[str, Any]:
         """A module's go.mod, as `go mod edit -json` prints it."""
@@ -131,6 +140,8 @@ def failure(lines: Sequence[str]) -> GoError:
         return NoSpaceError(text, Path(match[1]))
     if "no space left on device" in text:
         return NoSpaceError(text, None)
+    if re.search(r"reading \S+: (403|404|410) ", text) or "unknown revision" in text:
+        return MissingModuleError(text)
     return GoError(text or "it ended without a word")
 
 

@@ -1,21 +1,22 @@
 """The search: explicit directory, cache, official download, build, and for runc what the system has."""
 
 import errno
+import itertools
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubewitness.assets.asset import Asset, AssetError, Assets, Origin
+from kubewitness.assets.asset import Asset, AssetError, Assets, IncompleteVersion, Origin
 from kubewitness.assets.building import Preparation, build, missing_tools, prepared
 from kubewitness.assets.directories import VARIABLES, from_path, in_directories
-from kubewitness.assets.golang import GoError, NoSpaceError, Toolchain
+from kubewitness.assets.golang import GoError, MissingModuleError, NoSpaceError, Toolchain
 from kubewitness.assets.images import archives
 from kubewitness.assets.recipes import ALL, Bundle, bundles
 from kubewitness.assets.releases import Downloader, DownloadError
 from kubewitness.assets.store import Progress, Store, cache_root, no_space
-from kubewitness.assets.versions import choose, parse
+from kubewitness.assets.versions import candidates, dismiss, parse
 
 BUILD_BYTES = 7_000_000_000  # the modules, Go's own cache and the binaries of one version, measured
 
@@ -39,19 +40,25 @@ def _resolve(version: str, names: Iterable[str], progress: Progress) -> Assets:
     wanted = tuple(dict.fromkeys(names))
     if unknown := [name for name in wanted if name not in ALL]:
         raise AssetError(f"No such asset: {', '.join(unknown)}. There are: {', '.join(ALL)}.")
-    found = in_directories(wanted)
-    exact = _version_of(version, found) or choose(
-        version, search.store, search.go, search.downloader, progress
-    )
-    missing: list[tuple[Bundle, list[str]]] = []
-    for bundle in bundles(exact):
-        absent = search.look_in_cache(bundle, [name for name in bundle.packages if name in wanted], found)
-        if absent:
-            missing.append((bundle, absent))
-    if missing:
-        search.make(missing, found)
+    given = in_directories(wanted)
+    if of_given := _version_of(version, given):
+        exact = [of_given]
+    else:
+        exact = candidates(version, search.store, search.go, search.downloader, progress)
+    found: dict[str, Asset] = {}
+    for newest, older in itertools.zip_longest(exact, exact[1:]):
+        found = dict(given)
+        try:
+            search.complete(newest, wanted, found)
+        except IncompleteVersion:
+            dismiss(search.store, newest)
+            if older is None:
+                raise
+            progress(f"Kubernetes {newest}: modules of it are missing, trying {older}")
+        else:
+            break
     binaries = {name: found[name] for name in wanted}
-    return Assets(exact, binaries, archives(binaries, search.store, progress))
+    return Assets(newest, binaries, archives(binaries, search.store, progress))
 
 
 def _version_of(request: str, found: dict[str, Asset]) -> str | None:
@@ -83,6 +90,16 @@ class _Search:
     downloader: Downloader
     progress: Progress
     tried: dict[str, list[str]] = field(default_factory=dict)  # by bundle
+
+    def complete(self, version: str, wanted: Sequence[str], found: dict[str, Asset]) -> None:
+        """Add all that is missing in `found` and belongs to clusters of that exact version."""
+        missing: list[tuple[Bundle, list[str]]] = []
+        for bundle in bundles(version):
+            absent = self.look_in_cache(bundle, [name for name in bundle.packages if name in wanted], found)
+            if absent:
+                missing.append((bundle, absent))
+        if missing:
+            self.make(missing, found)
 
     def look_in_cache(self, bundle: Bundle, names: Sequence[str], found: dict[str, Asset]) -> list[str]:
         """Add what the cache has to `found`; the names that it has not."""
@@ -135,7 +152,7 @@ class _Search:
                     error.path or work, f"fetching the modules of {bundle.name}", BUILD_BYTES
                 ) from error
             except GoError as error:
-                self._note(bundle, f"build: {error}")
+                self._note_failure(bundle, error)
         self._last_step(bundle, absent, found)
         place.close()
         return None
@@ -166,7 +183,7 @@ class _Search:
         except NoSpaceError as error:
             raise no_space(error.path or self.store.root, f"building {bundle.name}", BUILD_BYTES) from error
         except GoError as error:
-            self._note(bundle, f"build: {error}")
+            self._note_failure(bundle, error)
             self._last_step(bundle, preparation.names, found)
             return
         for name, binary in built.items():
@@ -182,6 +199,11 @@ class _Search:
             raise AssetError(self._all_that_was_tried(bundle, names))
         self.progress(f"runc: using the system's {system}, since {'; '.join(self.tried[bundle.name])}")
         found["runc"] = from_path("runc", Path(system))
+
+    def _note_failure(self, bundle: Bundle, error: GoError) -> None:
+        self._note(bundle, f"build: {error}")
+        if isinstance(error, MissingModuleError) and bundle.name == "kubernetes":
+            raise IncompleteVersion(self._all_that_was_tried(bundle, tuple(bundle.packages))) from error
 
     def _note(self, bundle: Bundle, what: str) -> None:
         notes = self.tried.setdefault(bundle.name, [])

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from kubewitness.assets.asset import AssetError, UnknownVersion
 from kubewitness.assets.golang import GoError, Toolchain
@@ -13,7 +13,11 @@ from kubewitness.assets.releases import Downloader, DownloadError
 from kubewitness.assets.store import Progress, Store
 
 MODULE: Final = "k8s.io/kubernetes"
+STAGING: Final = (
+    "k8s.io/api"  # published with every release, as v0.X.Y; what one list misses, the other may have
+)
 LIST_LIFETIME_S: Final = 24 * 3600
+_FILE: Final = "kubernetes-versions.json"
 _NAMES: Final = tuple(bundles(f"{MINORS[-1]}.0")[0].packages)
 
 
@@ -36,14 +40,14 @@ def parse(version: str) -> Request:
     return Request(match[1], int(match[2]) if match[2] else None)
 
 
-def choose(
+def candidates(
     version: str, store: Store, go: Toolchain | None, downloader: Downloader, progress: Progress
-) -> str:
-    """The exact version: the newest patch of a minor, or the given one if it exists."""
+) -> list[str]:
+    """The exact versions: the patches of a minor, the newest first, or the given one if it exists."""
     request = parse(version)
     cached = _of_minor(request.minor, store.versions(_NAMES))
     if request.patch is not None and request.patch in cached:
-        return f"{request.minor}.{request.patch}"
+        return [f"{request.minor}.{request.patch}"]
     tried: list[str] = []
     known = _of_minor(request.minor, _listed(store, go, progress, tried))
     if not known:
@@ -52,11 +56,12 @@ def choose(
         if known and request.patch not in known:
             listed = ", ".join(f"{request.minor}.{patch}" for patch in sorted(known))
             raise UnknownVersion(f"Kubernetes {version} is not known. Known of {request.minor}: {listed}.")
-        return f"{request.minor}.{request.patch}"
+        return [f"{request.minor}.{request.patch}"]
     if patches := known or cached:
         if not known:
             progress(f"Kubernetes {request.minor}: the newest in the cache, since {'; '.join(tried)}")
-        return f"{request.minor}.{max(patches)}"
+        whole = patches - _of_minor(request.minor, set(_remembered(store).get("incomplete", [])))
+        return [f"{request.minor}.{patch}" for patch in sorted(whole or patches, reverse=True)]
     raise AssetError(
         f"The newest patch of Kubernetes {request.minor} could not be found out: {'; '.join(tried)}; "
         f"the cache ({store.root}) holds none. Install Go and give it access to modules, "
@@ -70,27 +75,43 @@ def _of_minor(minor: str, versions: set[str]) -> set[int]:
 
 def _listed(store: Store, go: Toolchain | None, progress: Progress, tried: list[str]) -> set[str]:
     """The versions that Go's modules have, asked at most once a day."""
-    file = store.root / "kubernetes-versions.json"
-    try:
-        remembered = json.loads(file.read_bytes())
-        if 0 <= time.time() - remembered["asked"] < LIST_LIFETIME_S:
-            return set(remembered["versions"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        pass  # it was never asked, or the answer was cut off: ask
+    if remembered := _remembered(store):
+        return set(remembered["versions"])
     if go is None:
         tried.append("there is no Go on PATH")
         return set()
     progress(f"Kubernetes: asking Go for the versions of {MODULE}")
     try:
-        versions = go.versions(MODULE)
+        listed = go.versions(MODULE, STAGING)
     except GoError as error:
         tried.append(f"Go cannot list the versions of {MODULE} ({error})")
         return set()
-    store.root.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(f".{time.monotonic_ns()}")
-    draft.write_text(json.dumps({"asked": time.time(), "versions": sorted(versions)}))
-    draft.rename(file)
+    staged = {re.sub(r"^0\.", "1.", each) for each in listed.get(STAGING, set()) if each.startswith("0.")}
+    versions = listed.get(MODULE, set()) | staged
+    _remember(store, {"asked": time.time(), "versions": sorted(versions)})
     return versions
+
+
+def dismiss(store: Store, version: str) -> None:
+    """Remember that modules of this version are missing, until the versions are asked for again."""
+    remembered = _remembered(store) or {"asked": time.time(), "versions": []}
+    _remember(store, remembered | {"incomplete": sorted({*remembered.get("incomplete", []), version})})
+
+
+def _remembered(store: Store) -> dict[str, Any]:
+    """The last answer of a day; {} if there is none."""
+    try:
+        found: dict[str, Any] = json.loads((store.root / _FILE).read_bytes())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}  # it was never asked, or the answer was cut off
+    return found if 0 <= time.time() - found["asked"] < LIST_LIFETIME_S else {}
+
+
+def _remember(store: Store, answer: dict[str, Any]) -> None:
+    store.root.mkdir(parents=True, exist_ok=True)
+    draft = store.root / f"{_FILE}.{time.monotonic_ns()}"
+    draft.write_text(json.dumps(answer))
+    draft.rename(store.root / _FILE)
 
 
 def _released(minor: str, downloader: Downloader, tried: list[str]) -> set[int]:

@@ -14,11 +14,15 @@ with (home / "calls").open("a") as calls:
     print(os.getpid(), *arguments, file=calls)
 packages = [word for word in arguments if "/" in word and not word.startswith("-") and not word.endswith("/")]
 if "-versions" in arguments:
-    print(json.dumps({{"Versions": ["v1.13.0", "v1.37.1", "v1.37.2", "v1.37.3-rc.0", "v1.36.3"]}}))
+    listed = ["v1.13.0", "v1.37.1", "v1.37.2", "v1.37.3-rc.0", "v1.36.3"]
+    print(json.dumps({{"Path": "k8s.io/kubernetes", "Versions": listed}}))
+    print(json.dumps({{"Path": "k8s.io/api", "Versions": ["v0.37.2", "v0.29.6", "v0.29.15"]}}))
 elif arguments[:3] == ["list", "-m", "-json"]:
     print(json.dumps({{"GoMod": "/made-up/go.mod"}}))
 elif arguments[:2] == ["mod", "edit"]:
     print(json.dumps({{"Go": "1.26.0"}}))
+elif arguments[0] == "list" and (home / "missing").exists() and (home / "missing").read_text() in os.getcwd():
+    sys.exit("k8s.io/x@v0.29.15: reading https://made.up/k8s.io/x/@v/v0.29.15.zip: 403 Forbidden")
 elif arguments[0] == "list":
     for package in packages:
         print(package, home, "v1.37.2", sep="\\t")
@@ -58,6 +62,10 @@ class Go:
     def complain(self, text: str) -> None:
         """Fail every build with this on standard error."""
         (self.home / "complaint").write_text(text)
+
+    def miss_modules_of(self, version: str) -> None:
+        """Fail to fetch the modules of that version of Kubernetes."""
+        (self.home / "missing").write_text(version)
 
     def hold_builds(self) -> None:
         """Make every build wait until `let_go`."""

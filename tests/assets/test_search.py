@@ -101,6 +101,22 @@ def test_newest_patch_of_a_minor_is_asked_once_a_day(go: Go) -> None:
     assert sum("-versions" in call for call in go.calls) == 1
 
 
+def test_a_patch_without_all_its_modules_is_passed_over(go: Go) -> None:
+    go.miss_modules_of("1.29.15")
+    lines: list[str] = []
+    assert resolve("1.29", ["kubectl", "etcd"], progress=lines.append).kubernetes == "1.29.6"
+    assert "Kubernetes 1.29.15: modules of it are missing, trying 1.29.6" in lines
+    asked = len(go.calls)
+    assert resolve("1.29", ["kubectl"], progress=silent).kubernetes == "1.29.6"
+    assert len(go.calls) == asked
+
+
+def test_a_patch_asked_for_is_not_replaced_by_another(go: Go) -> None:
+    go.miss_modules_of("1.29.15")
+    with pytest.raises(AssetError, match=r"k8s.io/x@v0.29.15: reading .* 403 Forbidden"):
+        resolve("1.29.15", ["kubectl"], progress=silent)
+
+
 def test_newest_cached_patch_serves_where_nobody_can_be_asked(
     site: Site, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
