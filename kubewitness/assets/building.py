@@ -54,7 +54,8 @@ def missing_tools(bundle: Bundle, go: Toolchain | None) -> str:
 @contextmanager
 def prepared(go: Toolchain, bundle: Bundle, names: Sequence[str], folder: Path) -> Iterator[Preparation]:
     """Start the download of all modules that the bundle needs, while the caller does other things."""
-    (folder / "go.mod").write_text(go_mod(bundle, go.requirements(bundle.module, bundle.version)))
+    upstream = go.requirements(bundle.module, bundle.version) if bundle.module else {"Go": "1.21"}
+    (folder / "go.mod").write_text(go_mod(bundle, upstream))
     if bundle.main:
         (folder / "main.go").write_text(bundle.main)
     packages = [bundle.packages[name] for name in names]
@@ -105,7 +106,8 @@ def go_mod(bundle: Bundle, upstream: dict[str, Any]) -> str:
     """
     lines = [f"module kubewitness.example/{bundle.name}", f"go {upstream['Go']}"]
     lines += [f"godebug {setting['Key']}={setting['Value']}" for setting in upstream.get("GoDebug") or []]
-    lines.append(f"require {bundle.module} v{bundle.version}")
+    if bundle.module:
+        lines.append(f"require {bundle.module} v{bundle.version}")
     for replacement in upstream.get("Replace") or []:
         old, new = replacement["Old"]["Path"], replacement["New"]
         if new["Path"].startswith("./"):

@@ -11,6 +11,7 @@ from kubewitness.assets.recipes import architecture
 from kubewitness.assets.store import Progress, Store
 
 LAYOUT: Final = 1  # raised when an archive's bytes change, so that no cache serves older ones
+WITNESS: Final = "kubewitness.example/witness:1"
 PAUSE: Final = "registry.k8s.io/pause:3.10.2"
 
 
@@ -25,6 +26,8 @@ def images_of(binary: Asset) -> tuple[Image, ...]:
             )
         case "coredns":
             return (Image(f"registry.k8s.io/coredns/coredns:v{version}", ["/coredns"]),)
+        case "witness":
+            return (Image(WITNESS, ["/witness"], ["serve"]),)
         case _:
             return ()
 

@@ -4,6 +4,7 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 FIRST_MINOR: Final = 29
@@ -47,7 +48,8 @@ class Bundle:
     """Binaries that one module gives and one call of `go build` makes.
 
     `version` is the module's; `packages` maps each binary to its main package. `stamps` are set by the
-    linker's -X. `main` is the source of a main package that is generated instead of taken from the module.
+    linker's -X. `main` is the source of a main package of our own, instead of one of the module. It may need
+    nothing but Go: then `module` is "".
     """
 
     name: str
@@ -192,9 +194,20 @@ def _coredns() -> Bundle:
     )
 
 
+def _witness() -> Bundle:
+    """The program of the test image, for what agnhost does not tell or do."""
+    return Bundle(
+        name="witness",
+        module="",
+        version="1",
+        packages={"witness": "kubewitness.example/witness"},
+        main=Path(__file__).with_name("witness.go").read_text(),
+    )
+
+
 def bundles(kubernetes: str) -> tuple[Bundle, ...]:
     """All bundles that make a cluster of that exact version ("1.37.2"), the longest build first."""
-    return (_kubernetes(kubernetes), _containerd(), _coredns(), _runc(), _cni())
+    return (_kubernetes(kubernetes), _containerd(), _coredns(), _runc(), _cni(), _witness())
 
 
 ALL: Final = tuple(name for bundle in bundles(f"1.{LAST_MINOR}.0") for name in bundle.packages)

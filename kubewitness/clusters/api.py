@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,6 +51,14 @@ def pods(namespace: str) -> Resource:
 
 def nodes() -> Resource:
     return Resource("/api/v1/nodes")
+
+
+def collection_of(manifest: Mapping[str, Any], namespace: str) -> Resource:
+    """Where objects like ``manifest`` are; ``namespace`` is "" for kinds that have none."""
+    group = manifest["apiVersion"]
+    root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    plural = manifest["kind"].lower() + ("es" if manifest["kind"].endswith("s") else "s")
+    return Resource(f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}")
 
 
 class Api:
@@ -162,17 +169,16 @@ class Api:
                 if condition(state):
                     return state
                 if hopeless(state):
-                    raise Waited(f"{what} cannot be any more: {_brief(state)}")
-        raise Waited(f"waited {within_s:g} s for {what}; last seen: {_brief(state)}")
+                    raise Waited(f"{what} cannot be any more: {brief(state)}")
+        raise Waited(f"waited {within_s:g} s for {what}; last seen: {brief(state)}")
 
-    def follow(self, resource: Resource) -> Follower:
-        """A watch of a whole collection that is open when this returns, and drained until it is closed."""
-        version = self.request("GET", resource.path, query={"limit": "1"})["metadata"]["resourceVersion"]
+    def open_watch(self, resource: Resource, version: str) -> urllib3.BaseHTTPResponse:
+        """A watch of a whole collection from ``version`` on."""
         query = {"watch": "true", "resourceVersion": version}
         response = self._open("GET", resource.path, None, query, "", read_timeout_s=3600.0)
         if response.status != 200:
             raise ApiError("GET", resource.path, response.status, response.read().decode())
-        return Follower(response)
+        return response
 
     def _open(
         self, method: str, path: str, body: object, query: Mapping[str, str], kind: str, read_timeout_s: float
@@ -193,28 +199,7 @@ class Api:
         return response
 
 
-class Follower:
-    """An open watch. What it delivers is witnessed on the wire; here it is only read, so that it flows."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
-        self._response = response
-        self._thread = threading.Thread(target=self._drain, name="follower", daemon=True)
-        self._thread.start()
-
-    def _drain(self) -> None:
-        try:
-            for _ in self._response.stream(1 << 16):
-                pass
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError):
-            return  # closed from the other thread; a watch that broke early shows on the wire
-
-    def close(self) -> None:
-        self._response.shutdown()
-        self._thread.join()
-        self._response.close()
-
-
-def _brief(state: Object | None) -> str:
+def brief(state: Object | None) -> str:
     if state is None:
         return "nothing of that name"
     status = state.get("status", {})

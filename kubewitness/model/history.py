@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kubewitness.model.observation import Connection, Observation
+from kubewitness.model.observation import Change, Connection, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,4 @@ class History:
     connections: tuple[Connection, ...]
     statistics: CaptureStatistics
     missing: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()  # what the suite's own watches delivered, in any setup

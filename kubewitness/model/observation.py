@@ -226,3 +226,20 @@ class Undecoded(Observation):
     """Bytes that should have been a message and were not, and why."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of a watch that the suite itself kept open.
+
+    ``position`` (from 1) is the order in which the suite got the events of all
+    its watches; those of one collection are in the API server's own order.
+    ``type`` is LISTED for what was there when the watch began, else ADDED,
+    MODIFIED or DELETED.
+    """
+
+    position: int
+    time_ns: int
+    collection: str  # the path that was watched, such as /api/v1/namespaces/NS/pods
+    type: str
+    object: ApiObject

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--topology", action="append", choices=list(Topology), help="may be repeated; default: both"
     )
-    group.addoption("--nodes", type=int, default=2, help="nodes of the standard topology (default 2)")
+    group.addoption("--nodes", type=int, default=3, help="nodes of the standard topology (default 3)")
     group.addoption("--kubeconfig", help="an existing cluster; not available yet")
     group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
     group.addoption("--replay", type=Path, help="judge the evidence of this run again; no cluster is made")
@@ -114,16 +114,21 @@ def spec_of(item: pytest.Item) -> ClusterSpec | None:
     return callspec.params.get("stage") if callspec else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before any cluster is made for it: does the cluster offer what the behaviour needs?"""
+def lacking(item: pytest.Item) -> list[str]:
+    """The needs of the item's behaviour that its cluster does not offer."""
     declared, spec = declared_by(item), spec_of(item)
     if declared is None or spec is None:
-        return
+        return []
     missing = sorted(declared.needs - offered(spec))
     if not declared.holds_in(parse_minor(spec.version)):
         missing.append(f"Kubernetes {declared.since or '…'} to {declared.until or '…'}")
-    if missing:
+    return missing
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any cluster is made for it: does the cluster offer what the behaviour needs?"""
+    if missing := lacking(item):
         item.stash[OUTCOME] = Outcome(Verdict.UNSUPPORTED, ", ".join(missing))
         pytest.skip(f"unsupported: needs {', '.join(missing)}")
 

@@ -101,7 +101,7 @@ def untainted(stage: Stage) -> Stage:
 def life(untainted: Stage) -> Life:
     scene = untainted.scene("pod life")
     namespace = scene.namespace()
-    with scene.recording(follow=pods(namespace)) as recording:
+    with scene.recording(pods(namespace)) as recording:
         scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "solo"))
         pod = scene.wait(
             pods(namespace),

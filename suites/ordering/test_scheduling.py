@@ -31,7 +31,7 @@ BOTH = {READABLE_TRAFFIC, ETCD_TRAFFIC}
 def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> None:
     namespace = scene.namespace()
     scene.taint("node1", [NOT_READY])
-    with scene.recording(follow=pods(namespace)) as recording:
+    with scene.recording(pods(namespace)) as recording:
         scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "repelled"))
         event = scene.wait(
             Resource(f"/api/v1/namespaces/{namespace}/events"), "repelled", bool,
@@ -58,7 +58,7 @@ def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> 
 )  # fmt: skip
 def test_no_scheduler_no_binding(untainted: Stage, scene: Scene, story: Tell) -> None:
     namespace = scene.namespace()
-    with scene.recording(follow=pods(namespace)) as recording:
+    with scene.recording(pods(namespace)) as recording:
         with scene.without("kube-scheduler"):
             scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "waiting"))
             scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "pinned", nodeName="node1"))
@@ -84,7 +84,7 @@ def test_no_scheduler_no_binding(untainted: Stage, scene: Scene, story: Tell) ->
 )  # fmt: skip
 def test_other_scheduler_name_untouched(untainted: Stage, scene: Scene, story: Tell) -> None:
     namespace = scene.namespace()
-    with scene.recording(follow=pods(namespace)) as recording:
+    with scene.recording(pods(namespace)) as recording:
         scene.kubectl(
             "create", "-f", "-", stdin=pause_pod(namespace, "theirs", schedulerName="somebody-else")
         )
@@ -104,7 +104,7 @@ def test_other_scheduler_name_untouched(untainted: Stage, scene: Scene, story: T
 )  # fmt: skip
 def test_owner_chain(untainted: Stage, scene: Scene, story: Tell) -> None:
     namespace = scene.namespace()
-    with scene.recording(follow=pods(namespace)) as recording:
+    with scene.recording(pods(namespace)) as recording:
         scene.kubectl("create", "-f", "-", stdin=deployment(namespace, "web"))
         scene.wait(
             Resource(f"/apis/apps/v1/namespaces/{namespace}/deployments"), "web",

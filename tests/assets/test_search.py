@@ -203,4 +203,4 @@ def test_system_runc_is_the_last_step(tmp_path: Path, go: Go) -> None:
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(AssetError, match=r"No such asset: kubecuddle\. There are: etcd, kube-apiserver"):
         resolve("1.37", ["kubecuddle"], progress=silent)
-    assert len(ALL) == len(set(ALL)) == 19
+    assert len(ALL) == len(set(ALL)) == 20

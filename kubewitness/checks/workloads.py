@@ -1,0 +1,87 @@
+"""Judgements about collections of objects, at every event of a watch and in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from kubewitness.checks.selecting import metadata
+from kubewitness.model.history import History
+from kubewitness.model.observation import ApiObject, Change
+from kubewitness.model.verdict import Inconclusive, Violation
+
+Check = Callable[[History], list[Violation]]
+Objects = Sequence[ApiObject]
+_SHOWN = 3
+
+
+def states(history: History, collection: str) -> Iterator[tuple[Change, list[ApiObject]]]:
+    """The objects of a collection as each event left them. What was listed at first counts as one event."""
+    found: dict[str, ApiObject] = {}
+    changes = [each for each in history.changes if each.collection == collection]
+    for at, change in enumerate(changes):
+        key = str(metadata(change.object).get("name"))
+        if change.type == "DELETED":
+            found.pop(key, None)
+        else:
+            found[key] = change.object
+        if change.type != "LISTED" or at + 1 == len(changes) or changes[at + 1].type != "LISTED":
+            yield change, list(found.values())
+
+
+def at_every_change(
+    collection: str,
+    wanted: str,
+    holds: Callable[[Objects], bool],
+    tell: Callable[[Objects], str],
+    *,
+    since: Callable[[Objects], bool] = lambda _: True,
+) -> Check:
+    """``holds`` after every event, from the first state of which ``since`` is true on.
+
+    The first violations are told. A history in which nothing ever could be judged is inconclusive.
+    """
+
+    def check(history: History) -> list[Violation]:
+        found: list[Violation] = []
+        begun = False
+        for change, objects in states(history, collection):
+            begun = begun or since(objects)
+            if begun and not holds(objects):
+                name = metadata(change.object).get("name")
+                seen = f"{tell(objects)} after event {change.position} ({change.type} {name})"
+                found.append(Violation(f"{wanted}, at every event", seen))
+        if not begun:
+            raise Inconclusive(f"the state in which to judge that {wanted} was never reached")
+        return found[:_SHOWN]
+
+    return check
+
+
+def in_the_end(
+    collection: str, wanted: str, holds: Callable[[Objects], bool], tell: Callable[[Objects], str]
+) -> Check:
+    """``holds`` of what the last event left."""
+
+    def check(history: History) -> list[Violation]:
+        *_, objects = [[], *(objects for _, objects in states(history, collection))]
+        return [] if holds(objects) else [Violation(f"{wanted}, in the end", tell(objects))]
+
+    return check
+
+
+def equal(what: str, wanted: object, seen: object) -> Check:
+    """Two values that tests got by different ways are the same."""
+
+    def check(_: History) -> list[Violation]:
+        return [] if wanted == seen else [Violation(f"{what}: {wanted}", str(seen))]
+
+    return check
+
+
+def contains(what: str, wanted: str, seen: str) -> Check:
+    """A text, such as a message, says something."""
+
+    def check(_: History) -> list[Violation]:
+        return [] if wanted in seen else [Violation(f"{what} with {wanted!r}", seen)]
+
+    return check

@@ -1,0 +1,1 @@
+"""DaemonSets: where their pods are, and how an update passes over them."""
