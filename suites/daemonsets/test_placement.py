@@ -44,11 +44,9 @@ def placed(scene: Scene) -> Watched:
         made = created(scene, seen, namespace)
         path = f"{sets(namespace).path}/{NAME}"
         scale = scene.refusal("GET", f"{path}/scale")
-        change = {"spec": {"replicas": 1}}
-        replicas = scene.refusal(
-            "PATCH", path, change,
-            content_type="application/merge-patch+json", query={"fieldValidation": "Strict"},
-        )  # fmt: skip
+        counted = manifests.daemon_set("counted", replicas=1)
+        strict = {"fieldValidation": "Strict"}
+        replicas = scene.refusal("POST", sets(namespace).path, counted, query=strict)
     return Watched(namespace, seen, made, (scale, replicas))
 
 
@@ -83,7 +81,7 @@ def test_has_no_replicas(placed: Watched, story: Tell) -> None:
     told = story(placed.seen.watched, f"{placed.namespace}/{NAME}")
     told.must(
         equal("the answer to a request for its scale", 404, scale["status"]),
-        equal("the answer to a change of its replicas", 400, replicas["status"]),
+        equal("the answer to one with replicas", 400, replicas["status"]),
         contains("a refusal", 'unknown field "spec.replicas"', replicas["message"]),
         in_the_end(
             placed.sets, f"{len(NODES)} pods wanted, as many as nodes",

@@ -164,8 +164,8 @@ def test_damaged_traffic_never_raises_and_never_invents(seed: int, flips: int) -
     assert all(isinstance(o, Undecoded) or o.connection for o in found.observations)
 
 
-# The packets that open and close connections stay: a loss after which a connection shows nothing more leaves no gap,
-# and only the kernel's counter of drops can tell it.
+# The packets that open and close connections stay: a loss after which a connection shows nothing more leaves
+# no gap, and only the kernel's counter of drops can tell it.
 @settings(max_examples=60, deadline=None)
 @given(lost=st.sets(st.integers(6, len(traffic()) - CLOSING - 1), min_size=1, max_size=4))
 def test_whoever_loses_packets_sees_a_part_of_the_truth_and_says_so(lost: set[int]) -> None:
