@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,7 +174,8 @@ class Components:
             argv += ["--authentication-kubeconfig", path, "--authorization-kubeconfig", path]
         return argv
 
-    def kubelet(self, number: int) -> list[str | Path]:
+    def kubelet(self, number: int, taints: Sequence[Mapping[str, str]] = ()) -> list[str | Path]:
+        """``taints`` are those that the node registers itself with."""
         node, address = self.node(number), network.node_address(number)
         content = configuration.kubelet(
             self.spec.setup,
@@ -184,6 +186,7 @@ class Components:
             self.authority.certificate,
             self.directory / "resolv.conf",
         )
+        content["registerWithTaints"] = [*taints]
         config = configuration.write_json(self.directory / "nodes" / node / "kubelet.json", content)
         client = self._client(node, f"system:node:{node}", ("system:nodes",), network.CONTROL_PLANE)
         return [

@@ -21,12 +21,11 @@ from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
+from kubewitness.clusters.nodes import START_S, Nodes
 from kubewitness.model.cluster import ClusterSpec, Topology
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 _FORWARD = Path(__file__).with_name("forward.py")
-_CAP_SYS_RESOURCE = 24
-START_S = 90.0
 
 
 @dataclass
@@ -85,15 +84,13 @@ class LocalCluster:
             binaries = self._link_binaries(directory / "bin")
             self.parts = Components.make(self.spec, directory, binaries, self.run.cgroup, self.inside)
             self.keeper = keeper = keeping.result()
+            self.nodes = Nodes(self.spec, self.run, self.parts, self.assets, keeper)
             self._lay_network(keeper)
             self._capture(keeper)
-            images_root = images.unpacked(self.assets, binaries, keeper, self.progress)
+            self.nodes.images_root = images.unpacked(self.assets, binaries, keeper, self.progress)
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
             keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
-            starting_nodes = [
-                pool.submit(self._start_node, keeper, images_root, number)
-                for number in range(1, self.spec.nodes + 1)
-            ]
+            starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
             if self.parts.plain:
                 keeper.spawn("relay", self.parts.relay(), ns="cp")
             self.kubeconfig, self.client_kubeconfig = self.parts.admin(), self.parts.client()
@@ -105,7 +102,7 @@ class LocalCluster:
             self._start_control_loops(keeper)
             for each in starting_nodes:
                 each.result()
-            list(pool.map(self._wait_for_node, range(1, self.spec.nodes + 1)))
+            list(pool.map(self.wait_for_node, map(self.parts.node, self.nodes.first)))
             self._mark("node_ready_s")
         if self.spec.topology is Topology.STANDARD:
             dns.install(self.api, self.assets)
@@ -120,39 +117,21 @@ class LocalCluster:
     def _lay_network(self, keeper: Keeper) -> None:
         directory = self.run.directory
         (directory / "resolv.conf").write_text("# no name server: nothing outside the cluster is reachable\n")
-        forwarding = {"net.ipv4.ip_forward": "1"}
-        keeper.namespace("cp", sysctls=forwarding)
-        paths = {}
-        for number in range(1, self.spec.nodes + 1):
-            own = directory / "nodes" / self.parts.node(number)
-            binds = []
-            for target in ("/var/lib", "/var/log"):
-                source = own / target[1:].replace("/", "-")
-                source.mkdir(parents=True)
-                binds.append((source, target))
-            paths[number] = keeper.namespace(
-                self.parts.node(number), binds=binds, tmpfs=["/run"], sysctls=forwarding
-            )
-        self._ip(keeper, "cp", "\n".join(network.control_plane_links(self.run.link, self.inside, paths)))
+        keeper.namespace("cp", sysctls={"net.ipv4.ip_forward": "1"})
+        paths = {number: self.nodes.lay(number) for number in self.nodes.first}
+        self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths)])
         for number in paths:
-            self._ip(keeper, f"node{number}", "\n".join(network.node_links(number, self.spec.nodes)))
+            self.nodes.links(self.parts.node(number), [*network.node_links(number, self.spec.nodes)])
         rules = directory / "marking.nft"
         rules.write_text(network.marking() + "\n")
         keeper.run("marking", [shutil.which("nft") or "/usr/sbin/nft", "-f", rules], ns="cp")
-        self._ip(
-            keeper, "", f"address add {self.link_address}/30 dev {self.run.link}\nlink set {self.run.link} up"
-        )
-
-    def _ip(self, keeper: Keeper, namespace: str, lines: str) -> None:
-        script = self.run.directory / f"links-{namespace or 'host'}"
-        script.write_text(lines + "\n")
-        tool = shutil.which("ip") or "/sbin/ip"
-        keeper.run(f"links/{namespace or 'host'}", [tool, "-batch", script], ns=namespace)
+        link = self.run.link
+        self.nodes.links("", [f"address add {self.link_address}/30 dev {link}", f"link set {link} up"])
 
     def _capture(self, keeper: Keeper) -> None:
         places = {
             "addresses": {self.link_address: "host"}
-            | {network.node_address(n): f"node{n}" for n in range(1, self.spec.nodes + 1)},
+            | {network.node_address(n): f"node{n}" for n in range(1, network.MOST_NODES + 1)},
             "processes": {str(os.getpid()): "suite"},
         }
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
@@ -167,36 +146,13 @@ class LocalCluster:
                 capture={"ns": "cp", "interfaces": list(network.INTERFACES), "only": only},
             )  # fmt: skip
 
-    def _start_node(self, keeper: Keeper, images_root: Path, number: int) -> None:
-        node = self.parts.node(number)
-        own = self.run.directory / "nodes" / node
-        runs.make_control_groups(f"{self.run.cgroup}/{node}")
-        cni = own / "cni"
-        cni.mkdir()
-        if self.spec.topology is Topology.STANDARD:
-            configuration.write_json(cni / "10-kubewitness.conflist", configuration.pod_network(number))
-        pause = next(name for name in self.assets.images if "/pause" in name)
-        toml = own / "containerd.toml"
-        toml.write_text(
-            configuration.containerd(self.parts.binaries, cni, pause, restricted=not _may_lower_oom_score())
-        )
-        images.link(images_root, own / "var-lib" / "containerd")
-        path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
-        runtime = f"containerd/{node}"
-        containerd = [self.parts.binaries / "containerd", "--config", toml]
-        keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
-        keeper.wait_ready(runtime, START_S)
-        keeper.spawn(f"kubelet/{node}", self.parts.kubelet(number), ns=node, env=path, notify=True)
-
     def _start_control_loops(self, keeper: Keeper) -> None:
         keeper.spawn("kube-scheduler", self.parts.scheduler(), ns="cp")
         if self.spec.topology is Topology.MINIMAL:
             return
         keeper.spawn("kube-controller-manager", self.parts.controller_manager(), ns="cp")
-        path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        for number in range(1, self.spec.nodes + 1):
-            node = self.parts.node(number)
-            keeper.spawn(f"kube-proxy/{node}", self.parts.proxy(number), ns=node, env=path)
+        for number in self.nodes.first:
+            self.nodes.start_proxy(number)
 
     def _wait_until_ready(self) -> None:
         """From "serving" to "ready" there is no event to wait for, only /readyz to ask."""
@@ -211,9 +167,9 @@ class LocalCluster:
             time.sleep(0.02)
         raise ClusterError(f"the API server serves but was not ready within {START_S:g} s: {last}")
 
-    def _wait_for_node(self, number: int) -> None:
+    def wait_for_node(self, node: str) -> None:
+        """Until it is Ready, or where no node ever is, registered."""
         ready = self.spec.topology is Topology.STANDARD
-        node = self.parts.node(number)
         self.api.wait(
             nodes(),
             node,
@@ -239,9 +195,3 @@ class LocalCluster:
 def is_ready(node: Object | None) -> bool:
     conditions = (node or {}).get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _may_lower_oom_score() -> bool:
-    status = Path("/proc/self/status").read_text()
-    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    return bool(int(effective, 16) >> _CAP_SYS_RESOURCE & 1)

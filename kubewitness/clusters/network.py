@@ -23,6 +23,7 @@ _LINKS = ipaddress.IPv4Network("198.18.0.0/15")
 #: Six bits of an IPv4 header, 0 of them for processes without a mark (RFC 2474).
 MARKS = 63
 MARKED_GROUPS = 50000  # as in keeper.py, which imports nothing
+MOST_NODES = 200  # as far as their addresses go
 INTERFACES = ("lo", "br0", "host0")
 
 
@@ -58,9 +59,23 @@ def control_plane_links(link: str, inside: str, nodes: Mapping[int, str]) -> Ite
     yield f"address add {CONTROL_PLANE}/24 dev br0"
     yield "link set br0 up"
     for number, path in nodes.items():
-        yield f"link add n{number} type veth peer name eth0 netns {path}"
-        yield f"link set n{number} master br0 up"
-        yield f"route add {pod_range(number)} via {node_address(number)}"
+        yield from link_to_node(number, path)
+
+
+def link_to_node(number: int, path: str) -> Iterator[str]:
+    """The same for one more node, whose network namespace is at ``path``."""
+    yield f"link add n{number} type veth peer name eth0 netns {path}"
+    yield f"link set n{number} master br0 up"
+    yield route_to_pods(number)
+
+
+def port_of(node: str) -> str:
+    """The control plane's end of the link to ``node3`` and the like."""
+    return "n" + node.removeprefix("node")
+
+
+def route_to_pods(number: int) -> str:
+    return f"route add {pod_range(number)} via {node_address(number)}"
 
 
 def node_links(number: int, count: int) -> Iterator[str]:
@@ -71,7 +86,7 @@ def node_links(number: int, count: int) -> Iterator[str]:
     yield f"route add default via {CONTROL_PLANE}"
     for other in range(1, count + 1):
         if other != number:
-            yield f"route add {pod_range(other)} via {node_address(other)}"
+            yield route_to_pods(other)
 
 
 def marking() -> str:

@@ -87,7 +87,7 @@ class Run:
         if not self.directory.is_dir():
             return
         remove_link(self.link)
-        for group in _control_groups(self.cgroup):
+        for group in control_groups(self.cgroup):
             _remove_group(group)
             _remove_if_empty(group.parent)
         shutil.rmtree(self.directory)
@@ -170,7 +170,7 @@ def remove_link(name: str) -> None:
 
 def make_control_groups(relative: str) -> None:
     """Makes the group under every controller, ready to be a kubelet's root."""
-    for group in _control_groups(relative, existing=False):
+    for group in control_groups(relative, existing=False):
         group.mkdir(parents=True, exist_ok=True)
         for each in reversed([group, *group.parents][: len(Path(relative).parts)]):
             _inherit_cpuset(each)
@@ -184,7 +184,8 @@ def _inherit_cpuset(group: Path) -> None:
             file.write_text((group.parent / name).read_text())
 
 
-def _control_groups(relative: str, *, existing: bool = True) -> list[Path]:
+def control_groups(relative: str, *, existing: bool = True) -> list[Path]:
+    """The group under every controller, or those of them that there are."""
     if (CGROUPS / "cgroup.controllers").exists():  # version 2: one hierarchy
         found = [CGROUPS / relative]
     else:

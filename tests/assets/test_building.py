@@ -17,6 +17,8 @@ from kubewitness.assets.recipes import bundles
 from tests.assets.made_up_go import Go
 
 RESOLVE_KUBECTL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever this test was started with
 from kubewitness.assets import resolve
 found = resolve("1.37.2", ["kubectl"], progress=lambda line: print(line, flush=True))
 print(found.binaries["kubectl"].origin)

@@ -1,0 +1,139 @@
+"""A local cluster's real nodes: each a kubelet, a containerd and a kube-proxy in namespaces of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubewitness.assets import Assets
+from kubewitness.clusters import configuration, images, network, runs
+from kubewitness.clusters.components import Components
+from kubewitness.clusters.keeping import Keeper
+from kubewitness.model.cluster import ClusterSpec, Topology
+
+_CAP_SYS_RESOURCE = 24
+START_S = 90.0
+_PARTS = ("kubelet", "kube-proxy", "containerd")
+
+
+@dataclass
+class Nodes:
+    """Numbered from 1 and named ``node1``…; those of the spec come first, others may join and leave."""
+
+    spec: ClusterSpec
+    run: runs.Run
+    parts: Components
+    assets: Assets
+    keeper: Keeper
+    _numbers: itertools.count[int] = field(init=False)
+    images_root: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(self.spec.nodes + 1)
+
+    @property
+    def first(self) -> range:
+        """The numbers of the spec's nodes."""
+        return range(1, self.spec.nodes + 1)
+
+    def lay(self, number: int) -> str:
+        """Makes the namespaces; returns the network's path for `ip`."""
+        own = self._directory(number)
+        binds = []
+        for target in ("/var/lib", "/var/log"):
+            source = own / target[1:].replace("/", "-")
+            source.mkdir(parents=True)
+            binds.append((source, target))
+        return self.keeper.namespace(
+            self.parts.node(number), binds=binds, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"}
+        )
+
+    def start(self, number: int, taints: Sequence[Mapping[str, str]] = ()) -> None:
+        """Starts containerd, and the kubelet as soon as it is ready."""
+        assert self.images_root is not None, "images are unpacked before the first node starts"
+        node, own = self.parts.node(number), self._directory(number)
+        runs.make_control_groups(f"{self.run.cgroup}/{node}")
+        cni = own / "cni"
+        cni.mkdir()
+        if self.spec.topology is Topology.STANDARD:
+            configuration.write_json(cni / "10-kubewitness.conflist", configuration.pod_network(number))
+        pause = next(name for name in self.assets.images if "/pause" in name)
+        toml = own / "containerd.toml"
+        toml.write_text(
+            configuration.containerd(self.parts.binaries, cni, pause, restricted=not _may_lower_oom_score())
+        )
+        images.link(self.images_root, own / "var-lib" / "containerd")
+        path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
+        runtime = f"containerd/{node}"
+        containerd = [self.parts.binaries / "containerd", "--config", toml]
+        self.keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
+        self.keeper.wait_ready(runtime, START_S)
+        kubelet = self.parts.kubelet(number, taints)
+        self.keeper.spawn(f"kubelet/{node}", kubelet, ns=node, env=path, notify=True)
+
+    def start_proxy(self, number: int) -> None:
+        node = self.parts.node(number)
+        path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        self.keeper.spawn(f"kube-proxy/{node}", self.parts.proxy(number), ns=node, env=path)
+
+    def add(self, taints: Sequence[Mapping[str, str]] = ()) -> str:
+        """One more node, which registers itself with ``taints``. Returns its name when its kubelet runs."""
+        number = next(self._numbers)
+        node, path = self.parts.node(number), self.lay(number)
+        self.links("cp", network.link_to_node(number, path))
+        self.links(node, network.node_links(number, number))
+        for other in range(1, number):
+            self.links(self.parts.node(other), [network.route_to_pods(number)])
+        self.start(number, taints)
+        self.start_proxy(number)
+        return node
+
+    def power_off(self, node: str) -> None:
+        """Ends everything on a node at once, as if its power was cut; others only notice its silence."""
+        self.links("cp", [f"link set {network.port_of(node)} down"])
+        for pid in self._processes(node):
+            os.kill(pid, signal.SIGKILL)
+        for part in _PARTS:
+            self.keeper.wait_exit(f"{part}/{node}", START_S)
+
+    def links(self, namespace: str, lines: Iterable[str]) -> None:
+        """Lets `ip -batch` carry out lines in a namespace; "" is the host's."""
+        label = namespace or "host"
+        script = self.run.directory / f"links-{label}"
+        script.write_text("\n".join(lines) + "\n")
+        tool = shutil.which("ip") or "/sbin/ip"
+        self.keeper.run(f"links/{label}", [tool, "-batch", script], ns=namespace)
+
+    def _directory(self, number: int) -> Path:
+        return self.run.directory / "nodes" / self.parts.node(number)
+
+    def _processes(self, node: str) -> set[int]:
+        """The node's own processes, by their mount namespace, and those of its pods, by control group."""
+        namespace = _mount_namespace(Path(f"/proc/{self.keeper.processes[f'containerd/{node}'].pid}"))
+        found = {
+            int(each.name)
+            for each in Path("/proc").iterdir()
+            if each.name.isdigit() and _mount_namespace(each) == namespace
+        }
+        for group in runs.control_groups(f"{self.run.cgroup}/{node}"):
+            for file in group.rglob("cgroup.procs"):
+                found |= {int(line) for line in file.read_text().split()}
+        return found
+
+
+def _mount_namespace(process: Path) -> str:
+    try:
+        return str((process / "ns" / "mnt").readlink())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # it has ended since, or is the host's
+        return ""
+
+
+def _may_lower_oom_score() -> bool:
+    status = Path("/proc/self/status").read_text()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    return bool(int(effective, 16) >> _CAP_SYS_RESOURCE & 1)
