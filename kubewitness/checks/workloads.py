@@ -57,6 +57,20 @@ def at_every_change(
     return check
 
 
+def reached(
+    collection: str, wanted: str, holds: Callable[[Objects], bool], tell: Callable[[Objects], str]
+) -> Check:
+    """``holds`` after one event at least."""
+
+    def check(history: History) -> list[Violation]:
+        passed = [objects for _, objects in states(history, collection)]
+        if any(map(holds, passed)):
+            return []
+        return [Violation(f"{wanted}, at some event", tell(passed[-1] if passed else []))]
+
+    return check
+
+
 def in_the_end(
     collection: str, wanted: str, holds: Callable[[Objects], bool], tell: Callable[[Objects], str]
 ) -> Check:

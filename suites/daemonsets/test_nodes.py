@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from fixtures.drives import drive
 from fixtures.stage import Scene
-from kubewitness.checks.selecting import node_of
-from kubewitness.checks.workloads import Objects, at_every_change, equal, in_the_end
+from kubewitness.checks.workloads import Check, Objects, at_every_change, in_the_end, reached
 from kubewitness.clusters.api import nodes, pods
 from kubewitness.model.behaviour import Kind, doc
 from kubewitness.model.needs import CONTROLLERS, DISRUPTION, TWO_NODES
@@ -34,19 +33,26 @@ def growing(scene: Scene) -> Watched:
     with scene.recording(pods(namespace)) as seen:
         made = scene.create(namespace, manifests.daemon_set(NAME, spec))
         seen.until(pods_are(namespace, all_ready(len(NODES))), what="a pod on every node")
-        joined = scene.add_node(reserved)
+        added = scene.add_node(reserved)
         seen.until(pods_are(namespace, all_ready(len(NODES) + 1)), what="a pod on the new node")
-        scene.power_off(joined)
-        scene.delete(nodes().item(joined))
+        scene.power_off(added)
+        scene.delete(nodes().item(added))
         seen.until(
             pods_are(namespace, lambda now: len(now) == len(NODES)),
             what="the pod of the removed node to be gone", within_s=COLLECTED_S,
         )  # fmt: skip
-    return Watched(namespace, seen, made, joined)
+    return Watched(namespace, seen, made, added)
 
 
 def tell(now: Objects) -> str:
     return f"pods for {affine_nodes(now)}, ready on {nodes_of(filter(is_ready, now))}"
+
+
+def joined(growing: Watched) -> Check:
+    return reached(
+        growing.pods, f"a ready pod on {growing.found}",
+        lambda now: growing.found in nodes_of(filter(is_ready, now)), tell,
+    )  # fmt: skip
 
 
 @behaviour(
@@ -57,7 +63,7 @@ def tell(now: Objects) -> str:
 def test_new_node_gets_pod(growing: Watched, story: Tell) -> None:
     told = story(growing.seen.watched, f"{growing.namespace}/{NAME}")
     told.must(
-        equal("the name of the node that joined", False, growing.found in NODES),
+        joined(growing),
         at_every_change(
             growing.pods, "one pod, no more, for each node and for the one that joined",
             lambda now: len(set(affine_nodes(now))) == len(now) <= len(NODES) + 1, tell,
@@ -77,8 +83,7 @@ def test_new_node_gets_pod(growing: Watched, story: Tell) -> None:
 )  # fmt: skip
 def test_removed_node_pod_collected(growing: Watched, story: Tell) -> None:
     told = story(growing.seen.watched, f"{growing.namespace}/{NAME}")
-    there = [each for each in growing.seen.watched.changes if node_of(each.object) == growing.found]
     told.must(
-        equal("a pod was on the node before it was removed", True, any(is_ready(e.object) for e in there)),
+        joined(growing),
         in_the_end(growing.pods, f"pods on {NODES}", lambda now: nodes_of(now) == [*NODES], tell),
     )
