@@ -88,7 +88,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Makes area, kind and needs selectable with -m (`-` becomes `_`)."""
+    """Makes area, kind and needs selectable with -m (`-` becomes `_`). A replay judges what was judged."""
+    if replay := config.getoption("replay"):
+        judged = {row["nodeid"] for row in Results.stored(replay)["results"]}
+        config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in judged])
+        items[:] = [each for each in items if each.nodeid in judged]
     for item in items:
         if declared := declared_by(item):
             for name in (declared.area, str(declared.kind), *declared.needs):

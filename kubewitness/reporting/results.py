@@ -49,7 +49,6 @@ class Results:
     @staticmethod
     def specs_of(directory: Path) -> list[ClusterSpec]:
         """The clusters of a stored run."""
-        stored = json.loads((directory / "results.json").read_text())
         return [
             ClusterSpec(
                 each["version"],
@@ -58,8 +57,14 @@ class Results:
                 Topology(each["topology"]),
                 each["nodes"],
             )
-            for each in stored["clusters"]
+            for each in Results.stored(directory)["clusters"]
         ]
+
+    @staticmethod
+    def stored(directory: Path) -> dict[str, Any]:
+        """The results of a stored run."""
+        found: dict[str, Any] = json.loads((directory / "results.json").read_text())
+        return found
 
     def replay_command(self, nodeid: str) -> str:
         test = nodeid.rpartition("::")[2].partition("[")[0]

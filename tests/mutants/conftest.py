@@ -80,9 +80,15 @@ class Recording:
         """A copy of the run, in ``directory``, that claims another setup."""
         cluster = {**self.results["clusters"][0], "setup": setup}
         cluster["label"] = f"{setup}-{cluster['topology']}"
+        rows = [
+            {**row, "nodeid": f"{row['nodeid'].partition('[')[0]}[{cluster['label']}]"}
+            for row in self.results["results"]
+        ]
         (directory / "evidence").mkdir()
         (directory / "evidence" / cluster["label"]).symlink_to(self.evidence)
-        (directory / "results.json").write_text(json.dumps({**self.results, "clusters": [cluster]}))
+        (directory / "results.json").write_text(
+            json.dumps({**self.results, "clusters": [cluster], "results": rows})
+        )
         return directory
 
 
