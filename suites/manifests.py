@@ -24,8 +24,8 @@ def witness(*arguments: str, name: str = "main", **fields: Any) -> Manifest:
     return container(WITNESS, name, **({"args": list(arguments)} if arguments else {}), **fields)
 
 
-def ready_probe(period_s: int = 1) -> Manifest:
-    probe = {"httpGet": {"path": "/ready", "port": PORT}, "periodSeconds": period_s, "failureThreshold": 1}
+def ready_probe(period_s: int = 1, port: int = PORT) -> Manifest:
+    probe = {"httpGet": {"path": "/ready", "port": port}, "periodSeconds": period_s, "failureThreshold": 1}
     return {"readinessProbe": probe}
 
 

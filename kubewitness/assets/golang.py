@@ -60,8 +60,10 @@ class Toolchain:
 
     def requirements(self, module: str, version: str) -> dict[str, Any]:
         """A module's go.mod, as `go mod edit -json` prints it."""
-        file = json.loads(self.ask("list", "-m", "-json", f"{module}@v{version}"))["GoMod"]
-        parsed: dict[str, Any] = json.loads(self.ask("mod", "edit", "-json", file))
+        known = json.loads(self.ask("list", "-m", "-json", f"{module}@v{version}"))
+        if "GoMod" not in known:  # Go has heard of the version, but its go.mod is not to be had
+            raise MissingModuleError(f"{module}@v{version} has no go.mod")
+        parsed: dict[str, Any] = json.loads(self.ask("mod", "edit", "-json", known["GoMod"]))
         return parsed
 
     def ask(self, *arguments: str) -> str:

@@ -76,6 +76,9 @@ func serve(port string) {
 	handle("/append", func(r *http.Request) (any, error) {
 		return map[string]any{}, appendLine(r.FormValue("path"), r.FormValue("text"))
 	})
+	handle("/remove", func(r *http.Request) (any, error) {
+		return map[string]any{}, os.RemoveAll(r.FormValue("path"))
+	})
 	handle("/get", func(r *http.Request) (any, error) { return get(r.FormValue("url")) })
 	handle("/mounts", func(*http.Request) (any, error) { return lines("/proc/self/mountinfo") })
 	handle("/be", func(r *http.Request) (any, error) {

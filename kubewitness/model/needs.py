@@ -14,6 +14,7 @@ TWO_NODES = "two-nodes"
 CONTROLLERS = "controllers"  # a controller manager runs
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
 DISRUPTION = "disruption"  # components may be stopped
+SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
@@ -24,5 +25,5 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
-    has |= {CONTROLLERS} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
+    has |= {CONTROLLERS, SHARED_DISK} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

@@ -18,7 +18,8 @@ if "-versions" in arguments:
     print(json.dumps({{"Path": "k8s.io/kubernetes", "Versions": listed}}))
     print(json.dumps({{"Path": "k8s.io/api", "Versions": ["v0.37.2", "v0.29.6", "v0.29.15"]}}))
 elif arguments[:3] == ["list", "-m", "-json"]:
-    print(json.dumps({{"GoMod": "/made-up/go.mod"}}))
+    unknown = (home / "unknown").exists() and arguments[3].endswith((home / "unknown").read_text())
+    print(json.dumps({{}} if unknown else {{"GoMod": "/made-up/go.mod"}}))
 elif arguments[:2] == ["mod", "edit"]:
     print(json.dumps({{"Go": "1.26.0"}}))
 elif arguments[0] == "list" and (home / "missing").exists() and (home / "missing").read_text() in os.getcwd():
@@ -66,6 +67,10 @@ class Go:
     def miss_modules_of(self, version: str) -> None:
         """Fail to fetch the modules of that version of Kubernetes."""
         (self.home / "missing").write_text(version)
+
+    def lack_go_mod_of(self, version: str) -> None:
+        """Know of that version, but not its go.mod."""
+        (self.home / "unknown").write_text(version)
 
     def hold_builds(self) -> None:
         """Make every build wait until `let_go`."""

@@ -111,6 +111,11 @@ def test_a_patch_without_all_its_modules_is_passed_over(go: Go) -> None:
     assert len(go.calls) == asked
 
 
+def test_a_patch_that_is_only_heard_of_is_passed_over(go: Go) -> None:
+    go.lack_go_mod_of("1.29.15")
+    assert resolve("1.29", ["kubectl"], progress=silent).kubernetes == "1.29.6"
+
+
 def test_a_patch_asked_for_is_not_replaced_by_another(go: Go) -> None:
     go.miss_modules_of("1.29.15")
     with pytest.raises(AssetError, match=r"k8s.io/x@v0.29.15: reading .* 403 Forbidden"):
