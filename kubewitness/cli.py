@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kubewitness import __version__
 from kubewitness.assets import ALL, AssetError, UnknownVersion, resolve
@@ -95,6 +96,10 @@ class _Judged:
 
     def __init__(self) -> None:
         self.anything = False
+        self.interrupted = False
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        self.interrupted = excinfo.errisinstance(KeyboardInterrupt)  # and not pytest.exit
 
     def pytest_runtest_logreport(self) -> None:
         self.anything = True
@@ -108,6 +113,8 @@ def _pytest(arguments: list[str]) -> int:
     judged = _Judged()
     fixed = ["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
     code = int(pytest.main([*fixed, *arguments], plugins=[judged]))
+    if judged.interrupted:
+        raise KeyboardInterrupt
     misused = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
     return EXIT_USAGE if code in misused and not judged.anything else code
 

@@ -23,7 +23,7 @@ _LINKS = ipaddress.IPv4Network("198.18.0.0/15")
 #: Six bits of an IPv4 header, 0 of them for processes without a mark (RFC 2474).
 MARKS = 63
 MARKED_GROUPS = 50000  # as in keeper.py, which imports nothing
-MOST_NODES = 200  # as far as their addresses go
+MOST_NODES = 32  # of one cluster, those that joined later included
 INTERFACES = ("lo", "br0", "host0")
 
 
