@@ -22,6 +22,11 @@ def is_running(pod: ApiObject | None) -> bool:
     return phase(pod) == "Running"
 
 
+def has_ended(pod: ApiObject | None) -> bool:
+    """All its containers have, for good."""
+    return phase(pod) in ("Succeeded", "Failed")
+
+
 def is_bound(pod: ApiObject | None) -> bool:
     return bool(node_of(pod))
 
