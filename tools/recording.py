@@ -1,8 +1,9 @@
 """Keep a run of one cluster as a recording for tests/mutants: what a replay reads, and nothing else.
 
-    python tools/recording.py reports/out/latest ordering-insecure-standard
+    python tools/recording.py reports/out/latest ordering-insecure-standard [--without-capture]
 
-Writes tests/recordings/NAME.tar.xz. The same run always gives the same bytes.
+Writes tests/recordings/NAME.tar.xz. The same run always gives the same bytes. The capture is most of it:
+without it, only behaviours that are judged by the suite's own watches and questions are kept.
 """
 
 # ruff: noqa: INP001 - a script, not part of a package
@@ -20,14 +21,16 @@ REPLAYED = ("capture.pcapng", "script.jsonl", "sockets.jsonl")
 KEPT = ("id", "verdict", "nodeid")
 
 
-def main(run: Path, name: str) -> None:
+def main(run: Path, name: str, *options: str) -> None:
     results = json.loads((run / "results.json").read_text())
     (cluster,) = results["clusters"]
-    judged = [{key: row[key] for key in KEPT} for row in results["results"]]
+    small = "--without-capture" in options
+    rows = [row for row in results["results"] if not (small and "readable-traffic" in row["needs"])]
+    judged = [{key: row[key] for key in KEPT} for row in rows]
     kept = {"schema": results["schema"], "clusters": [cluster], "results": judged}
     with tarfile.open(RECORDINGS / f"{name}.tar.xz", "w:xz", preset=9) as archive:
         add(archive, "results.json", json.dumps(kept, indent=1).encode())
-        for file in REPLAYED:
+        for file in REPLAYED[small:]:
             add(archive, f"{cluster['evidence']}/{file}", (run / cluster["evidence"] / file).read_bytes())
 
 
@@ -38,4 +41,4 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -42,9 +42,17 @@ class Story:
 
     def must(self, *checks: Check) -> None:
         """Judges: any violation is broken; none, on incomplete evidence, is inconclusive."""
-        violations = [each for check in checks for each in check(self.history)]
+        violations: list[Violation] = []
+        unsure: Inconclusive | None = None
+        for check in checks:
+            try:
+                violations += check(self.history)
+            except Inconclusive as error:  # what another check finds to be broken is broken all the same
+                unsure = unsure or error
         if violations:
             raise Broken(violations)
+        if unsure:
+            raise unsure
         self._must_be_complete("nothing contradicts the statement")
 
     def _must_be_complete(self, otherwise: str, *, anybody: bool = False) -> None:

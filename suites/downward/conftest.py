@@ -82,7 +82,6 @@ class Informed:
     changed_pod: ApiObject
     changed_files: Files
     changed_environment: dict[str, str]
-    restarted_environment: dict[str, str]
 
     @property
     def key(self) -> str:
@@ -97,11 +96,6 @@ def containers(pod: ApiObject) -> list[tuple[str, int]]:
     """Each container's id, and how often it has been started again."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return [(each["containerID"], each["restartCount"]) for each in statuses]
-
-
-def started_again(pod: ApiObject, once: ApiObject) -> bool:
-    """Whether its only container has been replaced by one that is ready."""
-    return is_ready(pod) and containers(pod) != containers(once)
 
 
 def holding(content: str) -> Callable[[Object], bool]:
@@ -165,16 +159,9 @@ def informed(scene: Scene) -> Informed:
         changed_files = {each: ask("file", path=each) for each in paths}
         changed_environment = ask("env")
         running_on = scene.request("GET", pods(namespace).item(NAME))
-        ask("exit", code="0")
-        seen.until(
-            lambda state: started_again(state[path][NAME], running_on),
-            what="the container to be started again",
-        )
-        restarted_environment = ask("env")
     return Informed(
         namespace, seen, created, pod, node, environment, addresses, hostname, listed, files,
         containers(pod), containers(running_on), changed_pod, changed_files, changed_environment,
-        restarted_environment,
     )  # fmt: skip
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from kubewitness.clusters.api import Resource
 from kubewitness.clusters.following import State
-from kubewitness.model.observation import ApiObject
 from suites.manifests import Manifest
 from suites.states import phase
 
@@ -68,18 +66,6 @@ def directory(path: str) -> Manifest:
 def claimed(name: str, by: str) -> Manifest:
     """A pod's volume by way of a claim."""
     return {"name": name, "persistentVolumeClaim": {"claimName": by}}
-
-
-def volume_of(of: ApiObject) -> str:
-    """The volume that a claim is bound to; "" if it is to none."""
-    return str(of.get("spec", {}).get("volumeName", ""))
-
-
-def gibibytes(quantity: str) -> int:
-    found = re.fullmatch(r"(\d+)Gi", quantity)
-    if not found:
-        raise ValueError(f"{quantity!r} was not asked for in Gi")
-    return int(found[1])
 
 
 def claims_are(namespace: str, wanted: str, *names: str) -> Callable[[State], bool]:

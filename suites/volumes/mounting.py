@@ -8,7 +8,8 @@ from typing import Any
 
 from fixtures.stage import Recording
 from kubewitness.checks.selecting import metadata
-from kubewitness.checks.workloads import Check, Objects, at_every_change, reached
+from kubewitness.checks.volumes import never_started, reported, said
+from kubewitness.checks.workloads import Check
 from kubewitness.clusters.api import Resource, pods
 from kubewitness.clusters.following import State
 from kubewitness.model.observation import ApiObject
@@ -85,15 +86,6 @@ def gone(collection: str, *names: str) -> Callable[[State], bool]:
     return lambda state: not set(names) & set(state[collection])
 
 
-def said(objects: Iterable[ApiObject], about: str, *reasons: str) -> list[str]:
-    """The messages of the events about an object that have one of these reasons."""
-    return [
-        str(each.get("message", ""))
-        for each in objects
-        if each["involvedObject"].get("name") == about and each.get("reason") in reasons
-    ]
-
-
 def complained(namespace: str, reason: str, words: dict[str, str]) -> Callable[[State], bool]:
     """For every object that ``words`` names there is an event of this reason that says these words."""
 
@@ -106,31 +98,8 @@ def complained(namespace: str, reason: str, words: dict[str, str]) -> Callable[[
 
 def complains(watched: Watched, reason: str, words: dict[str, str]) -> list[Check]:
     """The same as checks, one for each object."""
-    return [_complains(watched, reason, about, text) for about, text in words.items()]
-
-
-def _complains(watched: Watched, reason: str, about: str, text: str) -> Check:
-    return reached(
-        watched.events, f"an event {reason} of {about} that says {text!r}",
-        lambda now: any(text in each for each in said(now, about, reason)),
-        lambda now: str(said(now, about, reason)),
-    )  # fmt: skip
-
-
-def has_started(pod: ApiObject) -> bool:
-    """Whether a container of the pod runs or ever ran. One that never did may be called terminated, too."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return any(each.get("containerID") or "running" in each.get("state", {}) for each in statuses)
+    return [reported(watched.events, reason, about, text) for about, text in words.items()]
 
 
 def never_start(watched: Watched, names: Iterable[str]) -> Check:
-    wanted = set(names)
-
-    def started(now: Objects) -> list[str]:
-        return sorted(wanted & {metadata(each)["name"] for each in now if has_started(each)})
-
-    return at_every_change(
-        watched.pods, f"no container of {sorted(wanted)} to start",
-        lambda now: not started(now), lambda now: f"{started(now)} did",
-        since=lambda now: wanted <= {metadata(each)["name"] for each in now},
-    )  # fmt: skip
+    return never_started(watched.pods, names)

@@ -8,6 +8,7 @@ from typing import Any
 from fixtures.drives import drive
 from fixtures.stage import Scene
 from kubewitness.checks.selecting import metadata, node_of, uid_of
+from kubewitness.checks.volumes import fits, owner_of, volume_of
 from kubewitness.checks.workloads import Objects, at_every_change, equal, in_the_end, reached
 from kubewitness.clusters.api import Resource, pods
 from kubewitness.model.behaviour import Kind, doc
@@ -26,9 +27,7 @@ from suites.volumes.claiming import (
     claims,
     claims_are,
     directory,
-    gibibytes,
     persistent_volume,
-    volume_of,
     volumes,
     volumes_are,
 )
@@ -91,21 +90,6 @@ def matched(scene: Scene) -> Watched:
     return Watched(namespace, seen, late)
 
 
-def fits(wanted: ApiObject, volume: ApiObject) -> bool:
-    """Whether a volume offers what a claim asks for, and knows that it is this claim's."""
-    asked, offered = wanted["spec"], volume.get("spec", {})
-    return bool(offered) and (
-        asked["storageClassName"] == offered["storageClassName"]
-        and set(asked["accessModes"]) <= set(offered["accessModes"])
-        and gibibytes(asked["resources"]["requests"]["storage"]) <= gibibytes(offered["capacity"]["storage"])
-    )
-
-
-def owner(volume: ApiObject) -> str:
-    """The uid of the claim that a volume is bound to."""
-    return str((volume.get("spec", {}).get("claimRef") or {}).get("uid", ""))
-
-
 @behaviour(
     "volumes/pvc-binds-matching-pv",
     says="A claim is bound to a volume that offers its class, access modes and at least its size, one claim"
@@ -138,7 +122,7 @@ def test_pvc_binds_matching_pv(matched: Watched, story: Tell) -> None:
             lambda now: len(set(taken(now))) == len(taken(now))
             and all(
                 fits(each, offered.get(volume_of(each), {}))
-                and owner(offered.get(volume_of(each), {})) == uid_of(each)
+                and owner_of(offered.get(volume_of(each), {})) == uid_of(each)
                 for each in bound(now)
             ),
             tell_claims, since=lambda now: bool(bound(now)),
@@ -278,7 +262,7 @@ def released(scene: Scene) -> Watched:
     """Volumes and claims that are deleted while they are in use, and what is left when they are free."""
     namespace = scene.namespace()
     # Below /tmp, since nothing else of a node's disk is deleted by the controller manager itself.
-    base = f"/tmp/{namespace}"  # noqa: S108 - a path on the nodes of a test cluster
+    parent = "/tmp"  # noqa: S108 - a path on the nodes of a test cluster
     policies = {"kept": "Retain", "dropped": "Delete", "bound": "Retain", "free": "Retain"}
     told: dict[str, Any] = {}
 
@@ -289,7 +273,7 @@ def released(scene: Scene) -> Watched:
         for name, policy in policies.items():
             # A class of its own for each, so that no claim can take another's.
             manifest = persistent_volume(
-                path(name), path(name), 1, hostPath=directory(f"{base}/{name}"),
+                path(name), path(name), 1, hostPath=directory(f"{parent}/{namespace}/{name}"),
                 persistentVolumeReclaimPolicy=policy,
             )  # fmt: skip
             scene.create("", manifest)
@@ -302,7 +286,7 @@ def released(scene: Scene) -> Watched:
         )
         scene.create(namespace, user)
         seen.until(all_ready(namespace, "user"), what="the user to be ready")
-        node = host_path("node", base, "Directory")
+        node = host_path("node", parent, "Directory")
         scene.create(namespace, witness_pod("looker", [mount("node", "/node")], [node], nodeName="node2"))
         seen.until(all_ready(namespace, "looker"), what="the looker to be ready")
         for name in ("kept", "dropped"):
@@ -321,16 +305,18 @@ def released(scene: Scene) -> Watched:
         seen.until(gone(volumes().path, path("bound")), what="its volume to be gone")
         told["used claims"] = scene.request("GET", claims(namespace).path)["items"]
         for name in ("kept", "dropped"):
-            told[f"{name} in use"] = scene.ask(namespace, "looker", "file", path=f"/node/{name}/words")
+            told[f"{name} in use"] = scene.ask(
+                namespace, "looker", "file", path=f"/node/{namespace}/{name}/words"
+            )
 
         scene.delete(pods(namespace).item("user"))
         seen.until(gone(claims(namespace).path, "kept", "dropped"), what="the claims to be gone")
         seen.until(gone(volumes().path, path("dropped")), what="the volume under Delete to be gone")
         seen.until(volumes_are("Released", path("kept")), what="the volume under Retain to be released")
         for name in ("kept", "dropped"):
-            told[name] = scene.ask(namespace, "looker", "file", path=f"/node/{name}/words")
+            told[name] = scene.ask(namespace, "looker", "file", path=f"/node/{namespace}/{name}/words")
         told["kept volume"] = scene.request("GET", volumes().item(path("kept")))
-        scene.ask(namespace, "looker", "remove", path="/node/kept")
+        scene.ask(namespace, "looker", "remove", path=f"/node/{namespace}")
         scene.delete(volumes().item(path("kept")))
     return Watched(namespace, seen, used[0], told)
 
@@ -377,7 +363,7 @@ def test_pv_reclaim_policies(released: Watched, story: Tell) -> None:
     told = story(released.seen.watched, released.subject)
     told.must(
         equal("the volume under Retain", "Released", phase(kept)),
-        equal("the claim that it was released by", uid_of(released.made), owner(kept)),
+        equal("the claim that it was released by", uid_of(released.made), owner_of(kept)),
         equal("the files before", ["kept\n", "dropped\n"], files(released, "kept in use", "dropped in use")),
         equal("the files after", ["kept\n", None], files(released, "kept", "dropped")),
         in_the_end(

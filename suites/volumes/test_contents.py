@@ -13,6 +13,7 @@ from kubewitness.checks.selecting import uid_of
 from kubewitness.checks.workloads import contains, equal
 from kubewitness.clusters.api import pods
 from kubewitness.model.behaviour import Kind, doc
+from kubewitness.model.needs import CONTROLLERS
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
@@ -135,7 +136,7 @@ def modes(filled: Watched, *paths: str) -> list[str | None]:
 @behaviour(
     "volumes/secret-is-tmpfs",
     says="A secret volume is held in a tmpfs, never on the node's disk.",
-    kind=Kind.REQUIRED, source=SECRETS,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=SECRETS,
 )  # fmt: skip
 def test_secret_is_tmpfs(filled: Watched, story: Tell) -> None:
     told = story(filled.seen.watched, filled.subject)
@@ -155,7 +156,7 @@ def test_secret_is_tmpfs(filled: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/secret-update-propagates",
     says="A changed Secret reaches the files of running pods that mount it.",
-    kind=Kind.REQUIRED, source=SECRETS,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=SECRETS,
 )  # fmt: skip
 def test_secret_update_propagates(filled: Watched, story: Tell) -> None:
     told = story(filled.seen.watched, filled.subject)
@@ -170,7 +171,7 @@ def test_secret_update_propagates(filled: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/config-map-files-and-modes",
     says="A ConfigMap volume holds one file per key, at the paths and with the modes that the volume names.",
-    kind=Kind.REQUIRED, source=doc("concepts/configuration/configmap"),
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=doc("concepts/configuration/configmap"),
 )  # fmt: skip
 def test_config_map_files_and_modes(filled: Watched, story: Tell) -> None:
     told = story(filled.seen.watched, filled.subject)
@@ -203,7 +204,7 @@ def claims(token: str) -> dict[str, Any]:
     "volumes/projected",
     says="A projected volume holds Secrets, ConfigMaps, downward fields and a service account token in one"
     " directory.",
-    kind=Kind.REQUIRED, source=doc("concepts/storage/projected-volumes"),
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=doc("concepts/storage/projected-volumes"),
 )  # fmt: skip
 def test_projected(filled: Watched, story: Tell) -> None:
     token = claims(str(filled.told["/projected/token"].get("content")))
@@ -235,7 +236,7 @@ def test_projected(filled: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/read-only-refuses-writes",
     says="A write to a volume that is mounted read-only fails.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_read_only_refuses_writes(filled: Watched, story: Tell) -> None:
     refused = "read-only file system"
@@ -253,7 +254,7 @@ def test_read_only_refuses_writes(filled: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/sub-path",
     says="A subPath mount shows only the named part of the volume.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_sub_path(filled: Watched, story: Tell) -> None:
     told = story(filled.seen.watched, filled.subject)

@@ -11,6 +11,7 @@ from kubewitness.checks.workloads import Check, contains, equal, in_the_end, rea
 from kubewitness.clusters.api import pods
 from kubewitness.clusters.following import State
 from kubewitness.model.behaviour import Kind, doc
+from kubewitness.model.needs import CONTROLLERS
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
@@ -122,7 +123,7 @@ NO_FILE = "no such file or directory"
 @behaviour(
     "volumes/container-files-lost-on-restart",
     says="Files that a container wrote outside any volume are gone after the container restarts.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_container_files_lost_on_restart(written: Watched, story: Tell) -> None:
     told = story(written.seen.watched, written.subject)
@@ -144,7 +145,7 @@ def main_restarted(written: Watched) -> Check:
 @behaviour(
     "volumes/empty-dir-shared-in-pod",
     says="The containers of a pod read and write the same files in a shared emptyDir.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_empty_dir_shared_in_pod(written: Watched, story: Tell) -> None:
     told = story(written.seen.watched, written.subject)
@@ -158,7 +159,7 @@ def test_empty_dir_shared_in_pod(written: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/empty-dir-survives-container-restart",
     says="The files of an emptyDir survive the crash and restart of a container.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_empty_dir_survives_container_restart(written: Watched, story: Tell) -> None:
     told = story(written.seen.watched, written.subject)
@@ -171,7 +172,7 @@ def test_empty_dir_survives_container_restart(written: Watched, story: Tell) -> 
 @behaviour(
     "volumes/empty-dir-dies-with-pod",
     says="The files of an emptyDir are removed from the node with the pod.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_empty_dir_dies_with_pod(written: Watched, story: Tell) -> None:
     told = story(written.seen.watched, written.subject)
@@ -190,7 +191,7 @@ def test_empty_dir_dies_with_pod(written: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/empty-dir-memory-is-tmpfs",
     says="An emptyDir of medium Memory is a tmpfs no larger than its size limit.",
-    kind=Kind.REQUIRED, source=VOLUMES, since="1.22",
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES, since="1.22",
 )  # fmt: skip
 def test_empty_dir_memory_is_tmpfs(written: Watched, story: Tell) -> None:
     memory = written.told["memory"]

@@ -10,6 +10,7 @@ from kubewitness.checks.selecting import node_of, uid_of
 from kubewitness.checks.workloads import Check, equal
 from kubewitness.clusters.api import pods
 from kubewitness.model.behaviour import Kind, doc, parse_minor
+from kubewitness.model.needs import CONTROLLERS
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.volumes.mounting import (
@@ -86,7 +87,7 @@ def handled(cloned: Watched) -> list[Check]:
     "volumes/git-repo",
     says="A gitRepo volume holds the named revision up to Kubernetes 1.32, and from 1.33 on the kubelet"
     " refuses it by default.",
-    kind=Kind.REQUIRED, source=doc("concepts/storage/volumes"),
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=doc("concepts/storage/volumes"),
 )  # fmt: skip
 def test_git_repo(cloned: Watched, story: Tell) -> None:
     kept = cloned.made["spec"]["volumes"][0].get("gitRepo")

@@ -92,7 +92,7 @@ def unmountable(scene: Scene) -> Watched:
 @behaviour(
     "volumes/missing-source-reported",
     says="A pod with a volume that cannot be mounted never starts, and a FailedMount event says why.",
-    kind=Kind.REQUIRED, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_missing_source_reported(unmountable: Watched, story: Tell) -> None:
     def kept(name: str) -> object:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from fixtures.script import Script
 from kubewitness.capture.reading import Reading
 from kubewitness.model.cluster import Setup
 from kubewitness.model.history import CaptureStatistics, History
+from kubewitness.reporting.behaviours import implemented
 from kubewitness.reporting.plugin import RESULTS, ROOT
 from kubewitness.reporting.results import Results
-from tests.mutants.mutations import MINIMAL, STANDARD, Mutation, Packets
+from tests.mutants.mutations import Mutation, Packets
 
 Verdicts = dict[str, str]
 Judge = Callable[[Mutation], Verdicts]
@@ -92,25 +94,66 @@ class Recording:
         return directory
 
 
+class Recordings(dict[str, Recording]):
+    """By name; each is unpacked when it is first asked for."""
+
+    def __init__(self, places: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._places = places
+
+    def __missing__(self, name: str) -> Recording:
+        self[name] = Recording(RECORDINGS / f"{name}.tar.xz", self._places.mktemp("recording"))
+        return self[name]
+
+
+@dataclass(frozen=True)
+class Jury:
+    """What the mutants of an area are judged with."""
+
+    judge: Judge
+    recordings: Recordings
+    table: list[tuple[str, str, str]]
+
+    def each_behaviour_has_a_mutant(self, area: str, mutations: Sequence[Mutation], but: set[str]) -> None:
+        declared = {each.id for each in implemented() if each.area == area}
+        assert {each.behaviour for each in mutations} == declared - but
+
+    def judges_as_it_did(self, recording: str) -> None:
+        verdicts = self.judge(Mutation("none", "", recording=recording))
+        assert verdicts == self.recordings[recording].judged
+        assert "passed" in verdicts.values()
+
+    def kills(self, mutation: Mutation) -> None:
+        """Just the behaviours that the mutation names are broken, and all others are judged as they were."""
+        verdicts = self.judge(mutation)
+        broken = {each for each, verdict in verdicts.items() if verdict == "broken"}
+        self.table.append((mutation.name, mutation.behaviour, ", ".join(sorted(broken))))
+        assert broken == {mutation.behaviour, *mutation.neighbours}
+        rest = {verdict for each, verdict in verdicts.items() if each not in broken}
+        assert rest <= {"passed", "unsupported"}
+
+
+@pytest.fixture
+def jury(judge: Judge, recordings: Recordings, request: pytest.FixtureRequest) -> Jury:
+    return Jury(judge, recordings, request.config.stash[TABLE])
+
+
 @pytest.fixture(scope="session")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Recording]]:
-    found = {
-        name: Recording(RECORDINGS / f"{name}.tar.xz", tmp_path_factory.mktemp("recording"))
-        for name in (MINIMAL, STANDARD)
-    }
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recordings]:
+    found = Recordings(tmp_path_factory)
     yield found
     for each in found.values():
         each.reading.close()
 
 
 @pytest.fixture
-def judge(recordings: dict[str, Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+def judge(recordings: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Runs the suites on a recording with a mutation applied; the verdict of every behaviour."""
 
     def run(mutation: Mutation) -> Verdicts:
         recording = recordings[mutation.recording]
         directory = recording.directory
-        if mutation.setup != Setup.INSECURE:
+        if mutation.setup is not None:
             directory = recording.said_to_be(mutation.setup, tmp_path)
 
         def history(_: Reading, first: int, last: int, statistics: CaptureStatistics) -> History:

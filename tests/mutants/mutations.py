@@ -44,7 +44,7 @@ def _same_packets(found: Packets) -> Packets:
 class Mutation:
     """A change of the evidence that breaks ``behaviour`` and, since they rest on the same, ``neighbours``.
 
-    ``recording`` names the evidence, ``setup`` what its cluster is said to be.
+    ``recording`` names the evidence, ``setup`` what its cluster is falsely said to be.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Mutation:
     packets: Callable[[Packets], Packets] = _same_packets
     neighbours: frozenset[str] = frozenset()
     recording: str = MINIMAL
-    setup: Setup = Setup.INSECURE
+    setup: Setup | None = None  # as it was, if not given
 
 
 def _request(method: str, resource: str, name: str, by: str) -> Matches:

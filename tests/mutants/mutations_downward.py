@@ -53,10 +53,8 @@ class Second:
         return mutated if self._met == 2 else result
 
 
-def variables(
-    drive: str = "informed", where: Callable[[Result], bool] = lambda _: True, **values: str
-) -> Step:
-    return told("/proxy/env", lambda found: {**found, **values}, where=where, drive=drive)
+def variables(drive: str = "informed", **values: str) -> Step:
+    return told("/proxy/env", lambda found: {**found, **values}, drive=drive)
 
 
 def files(where: Callable[[Result], bool] = lambda _: True, **values: object) -> Step:
@@ -128,7 +126,7 @@ def _env(field: str, name: str, value: str) -> Mutation:
     return Mutation(
         f"{name} is another",
         f"downward/env-{field}",
-        step=told("/proxy/env", lambda found: {**found, name: value}),
+        step=variables("informed", **{name: value}),
         neighbours=ON_THE_WIRE,
         recording=RECORDING,
     )
@@ -146,14 +144,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "the container does not get the label",
         "downward/env-labels-by-key",
-        step=variables(where=starts("TIER", "front"), TIER=""),
+        step=variables(TIER=""),
         neighbours=ON_THE_WIRE,
         recording=RECORDING,
     ),
     Mutation(
         "the container gets only the annotation's first line",
         "downward/env-annotations-by-key",
-        step=variables(where=starts("NOTE", "two"), NOTE="two lines"),
+        step=variables(NOTE="two lines"),
         neighbours=ON_THE_WIRE,
         recording=RECORDING,
     ),
@@ -238,19 +236,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the container is started again to see the new label",
         FOLLOWS,
         step=told("/pods/informed", _started_again, where=lambda pod: _label(pod) == "back"),
+        neighbours=frozenset({FIXED}),
         recording=RECORDING,
     ),
     Mutation(
         "the new label reaches the environment of the running container",
         FIXED,
-        step=Second(variables(where=starts("TIER", "front"), TIER="back")),
-        recording=RECORDING,
-    ),
-    Mutation(
-        "a container that starts later gets the old label",
-        FIXED,
-        step=variables(where=starts("TIER", "back"), TIER="front"),
-        neighbours=ON_THE_WIRE,
+        step=Second(variables(TIER="back")),
         recording=RECORDING,
     ),
     Mutation(
