@@ -14,7 +14,8 @@ from kubewitness.clusters.api import nodes, pods
 from kubewitness.model.history import History
 from kubewitness.model.observation import Observation
 from kubewitness.reporting.story import Story
-from suites.ordering.pods import failed_for_good, is_bound, is_gone, is_running, pause_pod
+from suites.ordering.pods import failed_for_good, pause_pod
+from suites.states import is_bound, is_gone, is_running
 
 START_S = 60.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubewitness.checks.selecting import metadata, node_of
 from kubewitness.model.observation import ApiObject, WatchEvent
+from suites.states import is_bound, is_running, is_terminating, phase
 
 IMAGE = "registry.k8s.io/pause:3.10.2"
 
@@ -39,26 +39,6 @@ def deployment(namespace: str, name: str) -> dict[str, Any]:
             "template": {"metadata": {"labels": labels}, "spec": pod["spec"]},
         },
     }
-
-
-def phase(pod: ApiObject | None) -> str:
-    return str(((pod or {}).get("status") or {}).get("phase", ""))
-
-
-def is_running(pod: ApiObject | None) -> bool:
-    return phase(pod) == "Running"
-
-
-def is_bound(pod: ApiObject | None) -> bool:
-    return bool(node_of(pod))
-
-
-def is_gone(pod: ApiObject | None) -> bool:
-    return pod is None
-
-
-def is_terminating(pod: ApiObject | None) -> bool:
-    return "deletionTimestamp" in metadata(pod)
 
 
 def failed_for_good(pod: ApiObject | None) -> bool:

@@ -26,7 +26,8 @@ from kubewitness.model.observation import ApiRequest, WatchEvent
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.ordering.conftest import Life, LifeStory
-from suites.ordering.pods import CLIENT_STATES, alive, is_terminating
+from suites.ordering.pods import CLIENT_STATES, alive
+from suites.states import is_terminating
 
 API_CONCEPTS = doc("reference/using-api/api-concepts")
 COMPONENTS = doc("concepts/overview/components")

@@ -15,7 +15,8 @@ from kubewitness.model.observation import ApiRequest, ApiResponse
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.ordering.conftest import START_S
-from suites.ordering.pods import deployment, is_bound, is_running, pause_pod
+from suites.ordering.pods import deployment, pause_pod
+from suites.states import is_bound, is_running
 
 Tell = Callable[..., Story]
 BOTH = {READABLE_TRAFFIC, ETCD_TRAFFIC}

@@ -12,7 +12,8 @@ from kubewitness.model.cluster import Setup
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.ordering.conftest import START_S
-from suites.ordering.pods import is_bound, pause_pod
+from suites.ordering.pods import pause_pod
+from suites.states import is_bound
 
 
 @behaviour(
