@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.mutants.followed import Events, Step, followed
 from tests.mutants.mutations import Mutation
 
-Step = Callable[[str, str, Any], Any]
 Answer = dict[str, Any]
 RECORDING = "volumes-insecure-standard"
 _IN_DIRECTORY = "no such file or directory"
@@ -48,11 +48,8 @@ def _refused(drive: str, ending: str, words: str, instead: Answer) -> Step:
     return _answer(drive, ending, lambda seen: words in str(seen.get("error")), lambda _: instead)
 
 
-def _followed(drive: str, how: Callable[[list[Answer]], list[Answer]]) -> Step:
-    def mutate(scene: str, what: str, result: Any) -> Any:
-        return how(result) if (scene, what) == (_volumes(drive), "followed") else result
-
-    return mutate
+def _followed(drive: str, how: Events) -> Step:
+    return followed(_volumes(drive), how)
 
 
 def _changed(drive: str, kind: str, name: str, how: Callable[[Answer], Answer]) -> Step:
