@@ -19,6 +19,7 @@ from kubewitness.clusters import doctor, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
+from kubewitness.clusters.mounting import mountable
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
 from kubewitness.reporting import command as report_command
 
@@ -220,7 +221,9 @@ def _up(arguments: argparse.Namespace) -> int:
     port = None if arguments.publish is None else _free_port(arguments.publish)
     names = [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
-    spec = ClusterSpec(assets.kubernetes, "local", arguments.setup, arguments.topology, arguments.nodes)
+    spec = ClusterSpec(
+        assets.kubernetes, "local", arguments.setup, arguments.topology, arguments.nodes, mountable()
+    )
     cluster = LocalCluster(spec, assets, arguments.evidence, _say)
     cluster.start()
     assert cluster.keeper is not None

@@ -10,6 +10,7 @@ from kubewitness.clusters import configuration, network
 from kubewitness.clusters.certificates import Authority, KeyPair, signing_key
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.needs import mounts_label
 
 MASTERS = ("system:masters",)
 API_PORT, RELAY_PORT = 6443, 8080
@@ -189,9 +190,11 @@ class Components:
         content["registerWithTaints"] = [*taints]
         config = configuration.write_json(self.directory / "nodes" / node / "kubelet.json", content)
         client = self._client(node, f"system:node:{node}", ("system:nodes",), network.CONTROL_PLANE)
+        labels = [f"{mounts_label(kind)}=true" for kind in self.spec.mounts]
         return [
             self.binaries / "kubelet", "--config", config, "--kubeconfig", client,
             f"--hostname-override={node}", f"--node-ip={address}",
+            *(["--node-labels=" + ",".join(labels)] if labels else []),
         ]  # fmt: skip
 
     def proxy(self, number: int) -> list[str | Path]:

@@ -112,8 +112,12 @@ class Keeper:
         stdin: Path | None = None,
         stdout: Path | None = None,
         capture: Mapping[str, Any] | None = None,
+        marked: bool = True,
     ) -> Process:
-        """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3."""
+        """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3.
+
+        Without being ``marked`` it keeps root's group, and the capture may not know it by its connections.
+        """
         log = self.directory / "logs" / (name.replace("/", "_") + ".log")
         with self._news:
             for kind in ("exit", "ready"):
@@ -125,7 +129,7 @@ class Keeper:
             ns=ns,
             env={"PATH": os.defpath + ":/usr/sbin:/sbin", "HOME": str(self.directory), **(env or {})},
             notify=notify,
-            mark=self._mark(name) if ns == "cp" else 0,
+            mark=self._mark(name) if ns == "cp" and marked else 0,
             log=str(log),
             **({"stdin": str(stdin)} if stdin else {}),
             **({"stdout": str(stdout)} if stdout else {}),

@@ -22,6 +22,7 @@ from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import START_S, Nodes
+from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec, Topology
 
 PACKAGE_ROOT = Path(__file__).parents[2]
@@ -84,6 +85,7 @@ class LocalCluster:
             binaries = self._link_binaries(directory / "bin")
             self.parts = Components.make(self.spec, directory, binaries, self.run.cgroup, self.inside)
             self.keeper = keeper = keeping.result()
+            self.storage = Storage(directory / "storage", keeper)
             self.nodes = Nodes(self.spec, self.run, self.parts, self.assets, keeper)
             self._lay_network(keeper)
             self._capture(keeper)
@@ -117,7 +119,8 @@ class LocalCluster:
     def _lay_network(self, keeper: Keeper) -> None:
         directory = self.run.directory
         (directory / "resolv.conf").write_text("# no name server: nothing outside the cluster is reachable\n")
-        keeper.namespace("cp", sysctls={"net.ipv4.ip_forward": "1"})
+        # The host's daemons, whose sockets are in /run, are none of the cluster's business.
+        keeper.namespace("cp", tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"})
         paths = {number: self.nodes.lay(number) for number in self.nodes.first}
         self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths)])
         for number in paths:

@@ -18,13 +18,17 @@ class Topology(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """``version`` is a minor (``1.37``) or an exact version (``1.37.2``)."""
+    """``version`` is a minor (``1.37``) or an exact version (``1.37.2``).
+
+    ``mounts`` names those of needs.MOUNTS that its nodes can mount.
+    """
 
     version: str
     provider: str
     setup: Setup
     topology: Topology
     nodes: int = 1
+    mounts: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from kubewitness.capture.reading import BrokenEvidence
 from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.mounting import mountable
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
 from kubewitness.model.needs import offered
@@ -71,7 +72,7 @@ def specs(config: pytest.Config) -> list[ClusterSpec]:
     return [
         ClusterSpec(
             config.getoption("kube_version"), config.getoption("provider"), Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes"),
+            1 if topology == Topology.MINIMAL else config.getoption("nodes"), mountable(),
         )
         for setup in config.getoption("setup") or list(Setup)
         for topology in config.getoption("topology") or list(Topology)

@@ -56,6 +56,7 @@ class Results:
                 Setup(each["setup"]),
                 Topology(each["topology"]),
                 each["nodes"],
+                tuple(each.get("mounts", ())),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -169,6 +170,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "setup": str(spec.setup),
         "topology": str(spec.topology),
         "nodes": spec.nodes,
+        "mounts": list(spec.mounts),
         "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
         "visibility": "plaintext" if spec.setup is Setup.INSECURE else "encrypted",
         "start_s": {},
