@@ -119,8 +119,9 @@ class LocalCluster:
     def _lay_network(self, keeper: Keeper) -> None:
         directory = self.run.directory
         (directory / "resolv.conf").write_text("# no name server: nothing outside the cluster is reachable\n")
-        # The host's daemons, whose sockets are in /run, are none of the cluster's business.
-        keeper.namespace("cp", tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"})
+        # The host's daemons, whose sockets and files are there, are none of the cluster's business.
+        own = runs.own_directories(directory / "cp")
+        keeper.namespace("cp", binds=own, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"})
         paths = {number: self.nodes.lay(number) for number in self.nodes.first}
         self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths)])
         for number in paths:

@@ -13,6 +13,7 @@ import random
 import subprocess
 from collections.abc import Iterator, Mapping
 
+MACHINES = "10.77.0.0/24"
 CONTROL_PLANE = "10.77.0.1"
 SERVICES = "10.96.0.0/16"
 SERVICE_API = "10.96.0.1"

@@ -43,14 +43,9 @@ class Nodes:
 
     def lay(self, number: int) -> str:
         """Makes the namespaces; returns the network's path for `ip`."""
-        own = self._directory(number)
-        binds = []
-        for target in ("/var/lib", "/var/log"):
-            source = own / target[1:].replace("/", "-")
-            source.mkdir(parents=True)
-            binds.append((source, target))
+        own = runs.own_directories(self._directory(number))
         return self.keeper.namespace(
-            self.parts.node(number), binds=binds, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"}
+            self.parts.node(number), binds=own, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"}
         )
 
     def start(self, number: int, taints: Sequence[Mapping[str, str]] = ()) -> None:
