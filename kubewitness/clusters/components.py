@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from kubewitness.clusters import configuration, network
 from kubewitness.clusters.certificates import Authority, KeyPair, signing_key
@@ -174,8 +176,13 @@ class Components:
             argv += ["--authentication-kubeconfig", path, "--authorization-kubeconfig", path]
         return argv
 
-    def kubelet(self, number: int, taints: Sequence[Mapping[str, str]] = ()) -> list[str | Path]:
-        """``taints`` are those that the node registers itself with."""
+    def kubelet(
+        self,
+        number: int,
+        taints: Sequence[Mapping[str, str]] = (),
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[str | Path]:
+        """``taints`` are those that the node registers itself with; ``settings`` go before the usual ones."""
         node, address = self.node(number), network.node_address(number)
         content = configuration.kubelet(
             self.spec.setup,
@@ -186,7 +193,7 @@ class Components:
             self.authority.certificate,
             self.directory / "resolv.conf",
         )
-        content["registerWithTaints"] = [*taints]
+        content |= {"registerWithTaints": [*taints], **settings}
         config = configuration.write_json(self.directory / "nodes" / node / "kubelet.json", content)
         client = self._client(node, f"system:node:{node}", ("system:nodes",), network.CONTROL_PLANE)
         return [

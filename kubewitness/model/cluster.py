@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Setup(enum.StrEnum):
@@ -18,13 +18,22 @@ class Topology(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """``version`` is a minor (``1.37``) or an exact version (``1.37.2``)."""
+    """``version`` is a minor (``1.37``) or an exact version (``1.37.2``).
+
+    ``emulated`` nodes are beside ``nodes`` others: machines of their own, with a kernel that mounts more.
+    """
 
     version: str
     provider: str
     setup: Setup
     topology: Topology
     nodes: int = 1
+    emulated: int = field(default=0, kw_only=True)
+
+    @property
+    def all_nodes(self) -> range:
+        """The numbers of its nodes; the emulated ones come last."""
+        return range(1, self.nodes + self.emulated + 1)
 
     @property
     def label(self) -> str:

@@ -15,6 +15,18 @@ CONTROLLERS = "controllers"  # a controller manager runs
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
 DISRUPTION = "disruption"  # components may be stopped
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
+KERNEL_NFS = "kernel:nfs"  # some node mounts NFS: its kernel can, and it has the tools
+KERNEL_ISCSI = "kernel:iscsi"  # the same of iSCSI disks
+
+#: What a node may be able to mount over the network, each with the need that it meets.
+MOUNTS = {"nfs": KERNEL_NFS, "iscsi": KERNEL_ISCSI}
+EMULATED_MOUNTS = ("nfs", "iscsi")  # those of every emulated node
+EMULATED_TAINT = "kubewitness.example/emulated"  # keeps pods away that do not ask for an emulated node
+
+
+def mounts_label(kind: str) -> str:
+    """The label, of value "true", of the nodes that can mount one of MOUNTS."""
+    return f"kubewitness.example/mounts-{kind}"
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
@@ -25,5 +37,6 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
+    has |= {MOUNTS[kind] for kind in EMULATED_MOUNTS if spec.emulated}
     has |= {CONTROLLERS, SHARED_DISK} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

@@ -56,6 +56,7 @@ class Results:
                 Setup(each["setup"]),
                 Topology(each["topology"]),
                 each["nodes"],
+                emulated=each.get("emulated", 0),  # no run had any before the field was there
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -169,6 +170,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "setup": str(spec.setup),
         "topology": str(spec.topology),
         "nodes": spec.nodes,
+        "emulated": spec.emulated,
         "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
         "visibility": "plaintext" if spec.setup is Setup.INSECURE else "encrypted",
         "start_s": {},
