@@ -15,13 +15,14 @@ from pathlib import Path
 import urllib3.exceptions
 
 from kubewitness.assets import Assets
-from kubewitness.clusters import configuration, dns, images, network, runs
-from kubewitness.clusters.api import Api, ApiError, Object, nodes
+from kubewitness.clusters import configuration, dns, doctor, images, network, runs
+from kubewitness.clusters.api import Api, ApiError, nodes
 from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
+from kubewitness.clusters.emulated import Emulated
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
-from kubewitness.clusters.nodes import START_S, Nodes
+from kubewitness.clusters.nodes import START_S, Nodes, is_ready
 from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec, Topology
 
@@ -41,6 +42,8 @@ class LocalCluster:
 
     def start(self) -> None:
         """Brings everything up; whatever fails, nothing is left behind but the evidence."""
+        if self.spec.emulated:
+            doctor.require(emulated_nodes=True)
         self._began = time.monotonic()
         self.run = runs.create()
         self.keeper: Keeper | None = None
@@ -87,9 +90,11 @@ class LocalCluster:
             self.keeper = keeper = keeping.result()
             self.storage = Storage(directory / "storage", keeper)
             self.nodes = Nodes(self.spec, self.run, self.parts, self.assets, keeper)
+            self.emulated = Emulated(self.spec, self.run, self.parts, self.assets, keeper)
             self._lay_network(keeper)
             self._capture(keeper)
             self.nodes.images_root = images.unpacked(self.assets, binaries, keeper, self.progress)
+            self.emulated.start(self.nodes.images_root, self.progress)  # they take longest
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
             keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
             starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
@@ -108,6 +113,9 @@ class LocalCluster:
             self._mark("node_ready_s")
         if self.spec.topology is Topology.STANDARD:
             dns.install(self.api, self.assets)
+        if self.spec.emulated:
+            self.emulated.wait(self.api)
+            self._mark("emulated_ready_s")
         self._describe()
 
     def _link_binaries(self, directory: Path) -> Path:
@@ -123,9 +131,12 @@ class LocalCluster:
         own = runs.own_directories(directory / "cp")
         keeper.namespace("cp", binds=own, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"})
         paths = {number: self.nodes.lay(number) for number in self.nodes.first}
-        self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths)])
+        machines = self.emulated.lay()
+        self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths | machines)])
         for number in paths:
-            self.nodes.links(self.parts.node(number), [*network.node_links(number, self.spec.nodes)])
+            self.nodes.links(self.parts.node(number), [*network.node_links(number, self.spec.all_nodes)])
+        for number in machines:
+            self.nodes.links(self.parts.node(number), [*network.machine_links()])
         rules = directory / "marking.nft"
         rules.write_text(network.marking() + "\n")
         keeper.run("marking", [shutil.which("nft") or "/usr/sbin/nft", "-f", rules], ns="cp")
@@ -191,11 +202,7 @@ class LocalCluster:
                 "setup": self.spec.setup,
                 "topology": self.spec.topology,
                 "nodes": self.spec.nodes,
+                "emulated": self.spec.emulated,
                 "kubeconfig": str(self.kubeconfig),
             },
         )
-
-
-def is_ready(node: Object | None) -> bool:
-    conditions = (node or {}).get("status", {}).get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kubewitness.assets import Assets
 from kubewitness.clusters import configuration, images, network, runs
+from kubewitness.clusters.api import Object
 from kubewitness.clusters.components import Components
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.model.cluster import ClusterSpec, Topology
@@ -23,7 +24,10 @@ _PARTS = ("kubelet", "kube-proxy", "containerd")
 
 @dataclass
 class Nodes:
-    """Numbered from 1 and named ``node1``…; those of the spec come first, others may join and leave."""
+    """Numbered from 1 and named ``node1``…; those of the spec come first, others may join and leave.
+
+    The numbers after ``first`` may be those of emulated nodes (see emulated.py).
+    """
 
     spec: ClusterSpec
     run: runs.Run
@@ -34,7 +38,7 @@ class Nodes:
     images_root: Path | None = None
 
     def __post_init__(self) -> None:
-        self._numbers = itertools.count(self.spec.nodes + 1)
+        self._numbers = itertools.count(self.spec.all_nodes.stop)
 
     @property
     def first(self) -> range:
@@ -68,7 +72,7 @@ class Nodes:
         containerd = [self.parts.binaries / "containerd", "--config", toml]
         self.keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
         self.keeper.wait_ready(runtime, START_S)
-        kubelet = self.parts.kubelet(number, taints)
+        kubelet = self.parts.kubelet(number, taints, mounts=self.spec.mounts)
         self.keeper.spawn(f"kubelet/{node}", kubelet, ns=node, env=path, notify=True)
 
     def start_proxy(self, number: int) -> None:
@@ -81,8 +85,8 @@ class Nodes:
         number = next(self._numbers)
         node, path = self.parts.node(number), self.lay(number)
         self.links("cp", network.link_to_node(number, path))
-        self.links(node, network.node_links(number, number))
-        for other in range(1, number):
+        self.links(node, network.node_links(number, range(1, number)))
+        for other in [*self.first, *range(self.spec.all_nodes.stop, number)]:  # emulated ones know the way
             self.links(self.parts.node(other), [network.route_to_pods(number)])
         self.start(number, taints)
         self.start_proxy(number)
@@ -119,6 +123,11 @@ class Nodes:
             for file in group.rglob("cgroup.procs"):
                 found |= {int(line) for line in file.read_text().split()}
         return found
+
+
+def is_ready(node: Object | None) -> bool:
+    conditions = (node or {}).get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _mount_namespace(process: Path) -> str:

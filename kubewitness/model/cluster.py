@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Setup(enum.StrEnum):
@@ -20,7 +20,8 @@ class Topology(enum.StrEnum):
 class ClusterSpec:
     """``version`` is a minor (``1.37``) or an exact version (``1.37.2``).
 
-    ``mounts`` names those of needs.MOUNTS that its nodes can mount.
+    ``mounts`` names those of needs.MOUNTS that its ``nodes`` can mount.
+    ``emulated`` nodes are beside ``nodes`` others: machines of their own, with a kernel that mounts more.
     """
 
     version: str
@@ -29,6 +30,12 @@ class ClusterSpec:
     topology: Topology
     nodes: int = 1
     mounts: tuple[str, ...] = ()
+    emulated: int = field(default=0, kw_only=True)
+
+    @property
+    def all_nodes(self) -> range:
+        """The numbers of its nodes; the emulated ones come last."""
+        return range(1, self.nodes + self.emulated + 1)
 
     @property
     def label(self) -> str:

@@ -22,6 +22,7 @@ KERNEL_FUSE = "kernel:fuse"  # and of GlusterFS, whose client is a FUSE file sys
 
 #: What a node may be able to mount over the network, each with the need that it meets.
 MOUNTS = {"nfs": KERNEL_NFS, "iscsi": KERNEL_ISCSI, "rbd": KERNEL_RBD, "glusterfs": KERNEL_FUSE}
+EMULATED_MOUNTS = ("nfs", "iscsi")  # those of every emulated node
 EMULATED_TAINT = "kubewitness.example/emulated"  # keeps pods away that do not ask for an emulated node
 
 
@@ -38,6 +39,7 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
-    has |= {MOUNTS[kind] for kind in spec.mounts}
+    mounts = {*spec.mounts, *(EMULATED_MOUNTS if spec.emulated else ())}
+    has |= {MOUNTS[kind] for kind in mounts}
     has |= {CONTROLLERS, SHARED_DISK} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

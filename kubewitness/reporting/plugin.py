@@ -40,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--topology", action="append", choices=list(Topology), help="may be repeated; default: both"
     )
     group.addoption("--nodes", type=int, default=3, help="nodes of the standard topology (default 3)")
+    group.addoption(
+        "--emulated-nodes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="more nodes of the standard topology, with a kernel that mounts NFS and iSCSI (default 0)",
+    )
     group.addoption("--kubeconfig", help="an existing cluster; not available yet")
     group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
     group.addoption("--replay", type=Path, help="judge the evidence of this run again; no cluster is made")
@@ -73,6 +80,7 @@ def specs(config: pytest.Config) -> list[ClusterSpec]:
         ClusterSpec(
             config.getoption("kube_version"), config.getoption("provider"), Setup(setup), Topology(topology),
             1 if topology == Topology.MINIMAL else config.getoption("nodes"), mountable(),
+            emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
         )
         for setup in config.getoption("setup") or list(Setup)
         for topology in config.getoption("topology") or list(Topology)

@@ -57,6 +57,7 @@ class Results:
                 Topology(each["topology"]),
                 each["nodes"],
                 tuple(each.get("mounts", ())),
+                emulated=each.get("emulated", 0),  # no run had any before the field was there
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -171,6 +172,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "topology": str(spec.topology),
         "nodes": spec.nodes,
         "mounts": list(spec.mounts),
+        "emulated": spec.emulated,
         "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
         "visibility": "plaintext" if spec.setup is Setup.INSECURE else "encrypted",
         "start_s": {},

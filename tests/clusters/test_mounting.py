@@ -85,19 +85,21 @@ def test_a_cluster_offers_what_its_nodes_mount(mounts: tuple[str, ...], wanted: 
     assert needs.offered(spec) & set(needs.MOUNTS.values()) == wanted
 
 
+def test_a_cluster_offers_what_its_emulated_nodes_mount() -> None:
+    spec = ClusterSpec("1.37", "local", Setup.TLS, Topology.STANDARD, 3, ("nfs", "rbd"), emulated=1)
+    offered = {needs.KERNEL_NFS, needs.KERNEL_RBD, needs.KERNEL_ISCSI}
+    assert needs.offered(spec) & set(needs.MOUNTS.values()) == offered
+
+
 @pytest.mark.parametrize(
     ("mounts", "wanted"),
     [
-        ((), []),
-        (("nfs", "rbd"), [
-            "--node-labels=kubewitness.example/mounts-nfs=true,kubewitness.example/mounts-rbd=true",
-        ]),
+        ((), ""),
+        (("nfs", "rbd"), "kubewitness.example/mounts-nfs=true,kubewitness.example/mounts-rbd=true"),
     ],
     ids=["nothing", "two"],
-)  # fmt: skip
-def test_a_nodes_labels_say_what_it_mounts(
-    tmp_path: Path, mounts: tuple[str, ...], wanted: list[str]
-) -> None:
-    spec = ClusterSpec("1.37", "local", Setup.INSECURE, Topology.STANDARD, 1, mounts)
+)
+def test_a_nodes_labels_say_what_it_mounts(tmp_path: Path, mounts: tuple[str, ...], wanted: str) -> None:
+    spec = ClusterSpec("1.37", "local", Setup.INSECURE, Topology.STANDARD)
     parts = Components.make(spec, tmp_path, tmp_path / "bin", "kubewitness/x", "198.18.0.2")
-    assert [each for each in parts.kubelet(1) if str(each).startswith("--node-labels")] == wanted
+    assert f"--node-labels={wanted}" in parts.kubelet(1, mounts=mounts)
