@@ -88,9 +88,9 @@ def _cached(
 def _make_system(work: Path, entry: Path, progress: Progress) -> None:
     tree = work / "tree"
     debian.unpack(PACKAGES, tree, work / "apt", progress)
-    for name in ("dev", "proc", "sys", "run", "root", "node"):
+    # Packages that are not among these, and their scripts, would have made the following.
+    for name in ("dev", "proc", "sys", "run", "tmp", "root", "node"):
         (tree / name).mkdir(exist_ok=True)
-    # Packages' scripts would have made these.
     (tree / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (tree / "etc" / "group").write_text("root:x:0:\n")
     (kernel,) = (tree / "boot").glob("vmlinuz-*")
