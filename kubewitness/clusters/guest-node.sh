@@ -8,7 +8,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t cgroup2 groups /sys/fs/cgroup
 mount -t tmpfs -o mode=755 run /run
-mkdir /dev/pts /dev/shm
+mkdir /dev/pts /dev/shm /run/lock
 mount -t devpts terminals /dev/pts
 mount -t tmpfs shared /dev/shm
 mount -t ext4 /dev/vdb /node

@@ -20,8 +20,8 @@ from kubewitness.clusters.errors import ClusterError
 
 #: The kernel, which can mount what the host's cannot, and what kubelet, kube-proxy and the start call.
 PACKAGES = (
-    "linux-image-cloud-amd64", "busybox-static", "dash", "coreutils", "kmod", "mount", "udev", "e2fsprogs",
-    "iproute2", "nftables", "conntrack", "nfs-common", "open-iscsi",
+    "linux-image-cloud-amd64", "busybox-static", "dash", "coreutils", "util-linux", "kmod", "mount", "udev",
+    "e2fsprogs", "iproute2", "nftables", "conntrack", "nfs-common", "open-iscsi",
 )  # fmt: skip
 BINARIES = (
     "kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "runc",
