@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import urllib3.exceptions
 
 from kubewitness.assets import Assets
-from kubewitness.clusters import configuration, dns, images, network, runs
+from kubewitness.capture.barriers import barrier
+from kubewitness.clusters import configuration, dns, images, network, objects, runs
 from kubewitness.clusters.api import Api, ApiError, Object, nodes
 from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
-from kubewitness.clusters.nodes import START_S, Nodes
+from kubewitness.clusters.nodes import START_S, Nodes, is_ready
 from kubewitness.model.cluster import ClusterSpec, Topology
+from kubewitness.model.history import CaptureStatistics
+from kubewitness.model.verdict import Inconclusive
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 _FORWARD = Path(__file__).with_name("forward.py")
+_KUBECTL_S = 60.0
 
 
 @dataclass
@@ -70,9 +76,46 @@ class LocalCluster:
         self.keeper.wait_ready("forward", START_S)
         return self.parts.published(LOOPBACK, port)
 
+    def facts(self) -> dict[str, Any]:
+        return {
+            "version": self.assets.kubernetes,
+            "start_s": {key.removesuffix("_s"): value for key, value in self.timings_s.items()},
+            "binaries": self.assets.facts(),
+        }
+
+    def snapshot(self) -> Mapping[str, Sequence[Object]]:
+        return objects.snapshot(self.api)
+
+    def kubectl(self, arguments: Sequence[str], stdin: object) -> None:
+        """Runs inside the control plane, as a client on its loopback."""
+        assert self.keeper is not None
+        file = self.run.directory / "stdin.json"
+        file.write_text(json.dumps(stdin))
+        argv = [self.parts.binaries / "kubectl", "--kubeconfig", self.client_kubeconfig, *arguments]
+        self.keeper.run("kubectl", argv, ns="cp", stdin=file, within_s=_KUBECTL_S)
+
+    def barrier(self, note: str) -> CaptureStatistics:
+        assert self.keeper is not None
+        for name in ("capture", "sockets"):
+            if self.keeper.ended(name) is not None:
+                words = self.keeper.processes[name].last_words()
+                raise Inconclusive(f"the capturing process {name} has died:\n{words}")
+        return barrier(self.inside, note)
+
+    def end(self, component: str) -> None:
+        assert self.keeper is not None
+        self.keeper.signal(component, signal.SIGKILL)
+        self.keeper.wait_exit(component, 10.0)
+
+    def restart(self, component: str) -> None:
+        assert self.keeper is not None
+        command = {"kube-scheduler": self.parts.scheduler}[component]
+        self.keeper.spawn(component, command(), ns="cp")
+
     def _mark(self, what: str) -> None:
         self.timings_s[what] = round(time.monotonic() - self._began, 3)
-        self.progress(f"{self.spec.label}: {what.replace('_', ' ')} after {self.timings_s[what]:.1f} s")
+        reached = what.removesuffix("_s").replace("_", " ")
+        self.progress(f"{self.spec.label}: {reached} after {self.timings_s[what]:.1f} s")
 
     def _start(self) -> None:
         directory = self.run.directory
@@ -190,8 +233,3 @@ class LocalCluster:
                 "kubeconfig": str(self.kubeconfig),
             },
         )
-
-
-def is_ready(node: Object | None) -> bool:
-    conditions = (node or {}).get("status", {}).get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

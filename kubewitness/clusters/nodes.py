@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kubewitness.assets import Assets
 from kubewitness.clusters import configuration, images, network, runs
+from kubewitness.clusters.api import Object
 from kubewitness.clusters.components import Components
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.model.cluster import ClusterSpec, Topology
@@ -124,6 +125,11 @@ class Nodes:
             for file in group.rglob("cgroup.procs"):
                 found |= {int(line) for line in file.read_text().split()}
         return found
+
+
+def is_ready(node: Object | None) -> bool:
+    conditions = (node or {}).get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _mount_namespace(process: Path) -> str:

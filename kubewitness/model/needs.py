@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 
+CAPTURED_TRAFFIC = "captured-traffic"  # what the parts say to each other is captured, readable or not
 READABLE_TRAFFIC = "readable-traffic"  # the API server's clients speak plaintext, or keys are at hand
 ETCD_TRAFFIC = "etcd-traffic"  # the same of etcd
 ENCRYPTED_TRAFFIC = "encrypted-traffic"
@@ -13,13 +14,16 @@ REAL_NODES = "real-nodes"
 TWO_NODES = "two-nodes"
 CONTROLLERS = "controllers"  # a controller manager runs
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
-DISRUPTION = "disruption"  # components may be stopped
+DISRUPTION = "disruption"  # components may be stopped, and nodes changed
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
-    """What a cluster of the local provider offers."""
-    has = {REAL_NODES, DISRUPTION}
+    """What a cluster offers."""
+    if spec.provider is Provider.EXISTING:
+        has = {REAL_NODES, CONTROLLERS} | ({DISRUPTION} if spec.disruption else set())
+        return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))
+    has = {REAL_NODES, DISRUPTION, CAPTURED_TRAFFIC}
     has |= (
         {READABLE_TRAFFIC, ETCD_TRAFFIC, INSECURE_PORT}
         if spec.setup is Setup.INSECURE

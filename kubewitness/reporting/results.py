@@ -15,7 +15,7 @@ from typing import Any
 
 from kubewitness import __version__
 from kubewitness.model.behaviour import Behaviour
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.verdict import Verdict, Violation
 from kubewitness.reporting import html, junit, schema
 from kubewitness.reporting.story import Story
@@ -52,10 +52,12 @@ class Results:
         return [
             ClusterSpec(
                 each["version"],
-                each["provider"],
+                Provider(each["provider"]),
                 Setup(each["setup"]),
                 Topology(each["topology"]),
                 each["nodes"],
+                tuple(each.get("node_names", ())),
+                each.get("disruption", False),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -170,13 +172,20 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "topology": str(spec.topology),
         "nodes": spec.nodes,
         "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
-        "visibility": "plaintext" if spec.setup is Setup.INSECURE else "encrypted",
+        "visibility": _visibility(spec),
         "start_s": {},
         "teardown_s": None,
         "capture": None,
         "evidence": f"evidence/{spec.label}",
         "binaries": [],
+        **({"node_names": list(spec.names), "disruption": spec.disruption} if spec.names else {}),
     }
+
+
+def _visibility(spec: ClusterSpec) -> str:
+    if spec.provider is Provider.EXISTING:
+        return "uncaptured"
+    return "plaintext" if spec.setup is Setup.INSECURE else "encrypted"
 
 
 def _short(path: Path) -> str:

@@ -10,7 +10,7 @@ from kubewitness.checks.selecting import node_of
 from kubewitness.checks.workloads import equal, reached
 from kubewitness.clusters.api import pods
 from kubewitness.model.behaviour import Kind, doc
-from kubewitness.model.needs import CONTROLLERS
+from kubewitness.model.needs import CONTROLLERS, DISRUPTION
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.states import is_ready
@@ -101,7 +101,7 @@ def shape(told: dict[str, object]) -> tuple[object, ...]:
     "volumes/host-path-types",
     says="A hostPath volume's type is checked before the pod starts: what must exist must exist, and the"
     " OrCreate types make it.",
-    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={DISRUPTION, CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_host_path_types(on_disk: Watched, story: Tell) -> None:
     wrong = refused_pods("")
@@ -129,7 +129,7 @@ def test_host_path_types(on_disk: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/host-path-outlives-pod",
     says="Files written to a hostPath volume stay on the node when the pod is deleted.",
-    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={DISRUPTION, CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_host_path_outlives_pod(on_disk: Watched, story: Tell) -> None:
     told = story(on_disk.seen.watched, on_disk.subject)

@@ -168,7 +168,7 @@ MUTATIONS = (
     _mutation(
         "an emptyDir outlives its pod",
         "empty-dir-dies-with-pod",
-        _refused("written", "/watcher:8080/proxy/file", _IN_DIRECTORY, {"content": BOTH}),
+        _refused("removed", "/watcher:8080/proxy/file", _IN_DIRECTORY, {"content": "from main\n"}),
     ),
     _mutation(
         "a tmpfs is as large as the memory",
