@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kube-version", default="1.37", help="a minor such as 1.37, or exactly 1.37.2")
     group.addoption(
         "--provider",
-        choices=list(Provider),
+        choices=[str(each) for each in Provider],
         help="who makes the cluster (default: local; existing for --kubeconfig)",
     )
     group.addoption(
@@ -46,7 +46,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="may be repeated; default: both",
     )
     group.addoption(
-        "--topology", action="append", choices=list(Topology), help="may be repeated; default: both"
+        "--topology",
+        action="append",
+        choices=[str(each) for each in Topology],
+        help="may be repeated; default: both",
     )
     group.addoption("--nodes", type=int, default=3, help="nodes of the standard topology (default 3)")
     group.addoption(
@@ -77,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "behaviour(declared): the test proves this behaviour")
     for kind in Kind:
         config.addinivalue_line("markers", f"{kind}: behaviours of this kind")
-    if config.getoption("provider") is Provider.LOCAL and config.getoption("kubeconfig"):
+    if config.getoption("provider") == Provider.LOCAL and config.getoption("kubeconfig"):
         raise pytest.UsageError(
             "--provider local makes a cluster of its own, --kubeconfig names one that exists: leave one out"
         )
