@@ -225,7 +225,7 @@ def _outcome(error: BaseException) -> Outcome:
         case BrokenEvidence():
             return Outcome(Verdict.INCONCLUSIVE, f"the evidence cannot be read: {error}")
         case Refused():
-            return Outcome(Verdict.UNSUPPORTED, str(error))
+            return Outcome(Verdict.UNSUPPORTED, f"disruption (refused: {error})")
         case Broken():
             return Outcome(Verdict.BROKEN, str(error), error.violations)
         case Inconclusive():

@@ -18,6 +18,7 @@ from kubewitness.model.behaviour import Behaviour
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.verdict import Verdict, Violation
 from kubewitness.reporting import html, junit, schema
+from kubewitness.reporting.changes import changes
 from kubewitness.reporting.story import Story
 from kubewitness.reporting.timeline import timeline
 
@@ -113,6 +114,7 @@ class Results:
                 "nodeid": nodeid,
                 "replay": self.replay_command(nodeid),
                 "timeline": timeline(story) if story else None,
+                "changes": changes(story.history) if story else [],
             }
         )
 

@@ -80,7 +80,7 @@ def test_the_worst_verdict_gives_the_exit_code(
 
 def test_what_the_provider_refuses_is_named(run: Run) -> None:
     _, _, results = run({"body": "raise Refused('PATCH of a node')"})
-    assert results["results"][0]["reason"] == "PATCH of a node"
+    assert results["results"][0]["reason"] == "disruption (refused: PATCH of a node)"
 
 
 def test_what_a_cluster_lacks_is_not_run(run: Run) -> None:
