@@ -20,6 +20,7 @@ from suites.versions import version
 NAME = "web"
 SELECTOR = {"app": NAME}
 REPLICAS = 3
+FEW = 2  # replicas where three would show nothing more
 CLIENT = "client"
 
 
@@ -97,7 +98,7 @@ def all_ready(count: int, value: str) -> Callable[[Objects], bool]:
     return lambda now: len(now) == count and ready_by_version(now) == {value: count}
 
 
-def rolled_out(namespace: str, value: str, count: int = REPLICAS) -> Callable[[State], bool]:
+def rolled_out(namespace: str, value: str, count: int) -> Callable[[State], bool]:
     """The Deployment has just ``count`` pods, all ready and of one version, and its controller knows."""
     pods_settled = pods_are(namespace, all_ready(count, value))
 

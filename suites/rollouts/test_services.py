@@ -17,8 +17,8 @@ from kubewitness.reporting.story import Story
 from suites import manifests
 from suites.rollouts.deployments import (
     CLIENT,
+    FEW,
     NAME,
-    REPLICAS,
     SELECTOR,
     Watched,
     client,
@@ -52,10 +52,8 @@ def polled(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), deployments(namespace)) as seen:
         service = scene.create(namespace, manifests.service(NAME, SELECTOR))
         scene.create(namespace, client())
-        scene.create(
-            namespace, manifests.deployment(NAME, REPLICAS, server("1", LINGER_S), strategy=strategy)
-        )
-        seen.until(rolled_out(namespace, "1"), what="version 1")
+        scene.create(namespace, manifests.deployment(NAME, FEW, server("1", LINGER_S), strategy=strategy))
+        seen.until(rolled_out(namespace, "1", FEW), what="version 1")
         seen.until(is_serving(namespace, CLIENT), what="the client to be ready")
         address = service["spec"]["clusterIP"]
         url = f"http://{address}/hostname"
@@ -64,7 +62,7 @@ def polled(scene: Scene) -> Watched:
         closed = scene.ask(namespace, CLIENT, "polled")
         scene.ask(namespace, CLIENT, "poll", url=url, every=PACE)
         scene.patch(deployments(namespace).item(NAME), to_version("2"))
-        seen.until(rolled_out(namespace, "2"), what="version 2, and the last of version 1 to end")
+        seen.until(rolled_out(namespace, "2", FEW), what="version 2, and the last of version 1 to end")
         open_ = scene.ask(namespace, CLIENT, "polled")
     return Watched(namespace, seen, {"closed": closed, "open": open_})
 
@@ -100,7 +98,7 @@ def side_by_side(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), services(namespace), slices(namespace)) as seen:
         service = scene.create(namespace, manifests.service(NAME, SELECTOR))
         scene.create(namespace, client())
-        scene.create(namespace, version_of_its_own(ONE, 2))
+        scene.create(namespace, version_of_its_own(ONE, FEW))
         seen.until(serving(namespace, one=2), what="the first version to serve")
         scene.create(namespace, version_of_its_own(TWO, 1))
         seen.until(serving(namespace, one=2, two=1), what="the second version to serve, too")

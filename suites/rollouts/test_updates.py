@@ -24,6 +24,7 @@ from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites import manifests
 from suites.rollouts.deployments import (
+    FEW,
     NAME,
     REPLICAS,
     Watched,
@@ -55,13 +56,13 @@ def rolled(scene: Scene) -> Watched:
             namespace,
             manifests.deployment(NAME, REPLICAS, versioned("1"), strategy=manifests.rolling(**none_more)),
         )
-        seen.until(rolled_out(namespace, "1"), what="version 1")
+        seen.until(rolled_out(namespace, "1", REPLICAS), what="version 1")
         (first,) = scene.request("GET", replica_sets(namespace).path)["items"]
         scene.patch(path, to_version("2"))
-        seen.until(rolled_out(namespace, "2"), what="version 2")
+        seen.until(rolled_out(namespace, "2", REPLICAS), what="version 2")
         scene.patch(path, {"spec": {"strategy": manifests.rolling(**none_less)}})
         scene.kubectl("rollout", "undo", f"deployment/{NAME}", "--to-revision=1", "-n", namespace)
-        seen.until(rolled_out(namespace, "1"), what="version 1 again")
+        seen.until(rolled_out(namespace, "1", REPLICAS), what="version 1 again")
     return Watched(namespace, seen, {"made": made, "first": first})
 
 
@@ -128,8 +129,8 @@ def paused(scene: Scene) -> Watched:
     namespace = scene.namespace()
     path = deployments(namespace).item(NAME)
     with scene.recording(pods(namespace), deployments(namespace), replica_sets(namespace)) as seen:
-        scene.create(namespace, manifests.deployment(NAME, REPLICAS, versioned("1")))
-        seen.until(rolled_out(namespace, "1"), what="version 1")
+        scene.create(namespace, manifests.deployment(NAME, FEW, versioned("1")))
+        seen.until(rolled_out(namespace, "1", FEW), what="version 1")
         scene.kubectl("rollout", "pause", f"deployment/{NAME}", "-n", namespace)
         scene.patch(path, to_version("2"))
         changed = scene.patch(path, manifests.with_environment(OTHER["name"], OTHER["value"]))
@@ -141,7 +142,7 @@ def paused(scene: Scene) -> Watched:
             what="the controller to have seen both changes",
         )
         scene.kubectl("rollout", "resume", f"deployment/{NAME}", "-n", namespace)
-        seen.until(rolled_out(namespace, "2"), what="version 2")
+        seen.until(rolled_out(namespace, "2", FEW), what="version 2")
     return Watched(namespace, seen)
 
 
@@ -210,11 +211,11 @@ def unhurried(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), deployments(namespace), replica_sets(namespace)) as seen:
         scene.create(
             namespace,
-            manifests.deployment(NAME, 2, versioned("1"), minReadySeconds=READY_S, strategy=strategy),
+            manifests.deployment(NAME, FEW, versioned("1"), minReadySeconds=READY_S, strategy=strategy),
         )
-        seen.until(rolled_out(namespace, "1", 2), what="version 1")
+        seen.until(rolled_out(namespace, "1", FEW), what="version 1")
         scene.patch(deployments(namespace).item(NAME), to_version("2"))
-        seen.until(rolled_out(namespace, "2", 2), what="version 2")
+        seen.until(rolled_out(namespace, "2", FEW), what="version 2")
     return Watched(namespace, seen)
 
 
@@ -241,11 +242,11 @@ def recreated(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), deployments(namespace)) as seen:
         scene.create(
             namespace,
-            manifests.deployment(NAME, REPLICAS, server("1", LINGER_S), strategy={"type": "Recreate"}),
+            manifests.deployment(NAME, FEW, server("1", LINGER_S), strategy={"type": "Recreate"}),
         )
-        seen.until(rolled_out(namespace, "1"), what="version 1")
+        seen.until(rolled_out(namespace, "1", FEW), what="version 1")
         scene.patch(deployments(namespace).item(NAME), to_version("2"))
-        seen.until(rolled_out(namespace, "2"), what="version 2")
+        seen.until(rolled_out(namespace, "2", FEW), what="version 2")
     return Watched(namespace, seen)
 
 
@@ -265,6 +266,6 @@ def test_recreate_strategy(recreated: Watched, story: Tell) -> None:
             recreated.pods, "no new pod beside an old one that has not terminated",
             lambda now: len(alive(now)) <= 1, tell,
         ),
-        reached(recreated.pods, "version 1 in all pods", all_ready(REPLICAS, "1"), tell),
-        in_the_end(recreated.pods, "version 2 in all pods", all_ready(REPLICAS, "2"), tell),
+        reached(recreated.pods, "version 1 in all pods", all_ready(FEW, "1"), tell),
+        in_the_end(recreated.pods, "version 2 in all pods", all_ready(FEW, "2"), tell),
     )  # fmt: skip
