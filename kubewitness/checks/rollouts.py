@@ -1,4 +1,4 @@
-"""Judgements about rollouts: how long new pods were ready before they counted, and who answered a client."""
+"""Judgements about rollouts: how many pods were created, when they counted, and who answered a client."""
 
 from __future__ import annotations
 
@@ -14,6 +14,35 @@ from kubewitness.model.verdict import Inconclusive, Violation
 
 Picks = Callable[[ApiObject], bool]
 _NS = 1_000_000_000
+
+
+def created_as_wanted(replica_sets: str, pods: str) -> Check:
+    """No ReplicaSet creates a pod beyond those that it is to have just then."""
+
+    def check(history: History) -> list[Violation]:
+        found: list[Violation] = []
+        created = False
+        for now in moments(history, replica_sets, pods):
+            if (now.change.collection, now.change.type) != (pods, "ADDED"):
+                continue
+            for each in now.of(replica_sets):
+                has, wants = _staying_of(each, now.of(pods)), int(each["spec"]["replicas"])
+                if _is_owned_by(now.change.object, uid_of(each)):
+                    created = True
+                    if has > wants:
+                        wanted = f"{wants} pods of {metadata(each)['name']}, since it is to have no more"
+                        found.append(Violation(wanted, f"{has} of them, at event {now.change.position}"))
+        if not created:
+            raise Inconclusive("no ReplicaSet ever created a pod")
+        return found
+
+    return check
+
+
+def _staying_of(replica_set: ApiObject, pods: Objects) -> int:
+    """How many pods it has that do not have to end."""
+    theirs = (each for each in pods if _is_owned_by(each, uid_of(replica_set)))
+    return sum("deletionTimestamp" not in metadata(each) for each in theirs)
 
 
 def ready_since_ns(pod: ApiObject) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fixtures.drives import drive
 from fixtures.stage import Scene
-from kubewitness.checks.rollouts import counted_when_ready_for, ends_when_ready_for
+from kubewitness.checks.rollouts import counted_when_ready_for, created_as_wanted, ends_when_ready_for
 from kubewitness.checks.selecting import metadata, uid_of
 from kubewitness.checks.workloads import (
     Moment,
@@ -35,7 +35,7 @@ from suites.rollouts.deployments import (
     rolled_out,
     tell,
 )
-from suites.states import controller_of, has_ended, ready, staying
+from suites.states import controller_of, has_ended, ready
 from suites.versions import server, to_version, version, versioned
 
 Tell = Callable[..., Story]
@@ -68,7 +68,8 @@ def rolled(scene: Scene) -> Watched:
 
 @behaviour(
     "rollouts/deployment-respects-max-unavailable-and-surge",
-    says="At every event of a rolling update a Deployment keeps within its maxUnavailable and maxSurge.",
+    says="At every event of a rolling update a Deployment has no more pods unavailable than maxUnavailable"
+    " allows, and wants no more pods of its ReplicaSets than maxSurge allows.",
     kind=Kind.REQUIRED, source=DEPLOYMENTS, needs={CONTROLLERS},
 )  # fmt: skip
 def test_deployment_respects_max_unavailable_and_surge(rolled: Watched, story: Tell) -> None:
@@ -76,22 +77,25 @@ def test_deployment_respects_max_unavailable_and_surge(rolled: Watched, story: T
         (deployment,) = now.of(rolled.deployments)
         return int(deployment["spec"]["strategy"]["rollingUpdate"][name])
 
-    def tell_all(now: Moment) -> str:
-        limits = {name: limit(now, name) for name in ("maxUnavailable", "maxSurge")}
-        return f"{limits} and {tell(now.of(rolled.pods))}"
+    def wanted(now: Moment) -> list[int]:
+        return [each["spec"]["replicas"] for each in now.of(rolled.replica_sets)]
 
-    both = (rolled.deployments, rolled.pods)
     told = story(rolled.seen.watched, rolled.subject)
     told.must(
         at_every_moment(
-            both, f"no more than maxUnavailable of {REPLICAS} pods unavailable",
-            lambda now: len(ready(now.of(rolled.pods))) >= REPLICAS - limit(now, "maxUnavailable"), tell_all,
+            (rolled.deployments, rolled.pods), f"no more than maxUnavailable of {REPLICAS} pods unavailable",
+            lambda now: len(ready(now.of(rolled.pods))) >= REPLICAS - limit(now, "maxUnavailable"),
+            lambda now: f"maxUnavailable {limit(now, 'maxUnavailable')} and {tell(now.of(rolled.pods))}",
             since=lambda now: len(ready(now.of(rolled.pods))) == REPLICAS,
         ),
+        # Of pods there may be more for a moment: a ReplicaSet that is to create one may be faster than one
+        # that is to delete one, although it was told later.
         at_every_moment(
-            both, f"no more than maxSurge pods above {REPLICAS}",
-            lambda now: len(staying(now.of(rolled.pods))) <= REPLICAS + limit(now, "maxSurge"), tell_all,
+            (rolled.deployments, rolled.replica_sets), f"no more than maxSurge pods wanted above {REPLICAS}",
+            lambda now: sum(wanted(now)) <= REPLICAS + limit(now, "maxSurge"),
+            lambda now: f"maxSurge {limit(now, 'maxSurge')} and {wanted(now)} pods wanted",
         ),
+        created_as_wanted(rolled.replica_sets, rolled.pods),
         reached(rolled.pods, "version 2 in all pods", all_ready(REPLICAS, "2"), tell),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ import pytest
 from kubewitness.checks.rollouts import (
     answered_by,
     counted_when_ready_for,
+    created_as_wanted,
     ends_when_ready_for,
     hostname,
     ready_for,
@@ -46,6 +47,32 @@ def is_old(obj: ApiObject) -> bool:
 
 def is_new(obj: ApiObject) -> bool:
     return not is_old(obj)
+
+
+def wanting(version: int, replicas: int) -> Change:
+    return change(SET, "s", version, spec={"replicas": replicas})
+
+
+def added(name: str, version: int) -> Change:
+    return change(POD, name, version, "ADDED", metadata=OWNED)
+
+
+def test_a_replica_set_creates_the_pods_that_it_is_to_have() -> None:
+    """What one that has to end leaves room for, and what is wanted less of later, is no violation."""
+    ending = pod("a", 4, deletionTimestamp="x")
+    seen = followed(wanting(1, 2), added("a", 2), added("b", 3), ending, added("c", 5), wanting(6, 1))
+    assert not created_as_wanted(SET, POD)(seen)
+
+
+def test_a_pod_beyond_those_is_a_violation() -> None:
+    (violation,) = created_as_wanted(SET, POD)(followed(wanting(1, 1), added("a", 2), added("b", 3)))
+    assert violation.wanted == "1 pods of s, since it is to have no more"
+    assert violation.seen == "2 of them, at event 3"
+
+
+def test_without_a_created_pod_nothing_can_be_said() -> None:
+    with pytest.raises(Inconclusive):
+        created_as_wanted(SET, POD)(followed(wanting(1, 1), change(POD, "other", 2, "ADDED")))
 
 
 def test_the_time_since_which_a_pod_is_ready() -> None:

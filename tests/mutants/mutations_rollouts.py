@@ -51,9 +51,8 @@ def _metadata(**fields: Any) -> Callable[[Event], Event]:
     return lambda obj: {**obj, "metadata": {**obj["metadata"], **fields}}
 
 
-def _staying(pod: Event) -> Event:
-    meta = {key: value for key, value in pod["metadata"].items() if key != "deletionTimestamp"}
-    return {**pod, "metadata": meta}
+def _wanting_one_more(replica_set: Event) -> Event:
+    return _spec(replicas=replica_set["spec"]["replicas"] + 1)(replica_set)
 
 
 def _of_one_change(obj: Event) -> Event:
@@ -124,8 +123,12 @@ MUTATIONS = (
         _followed("rolled", pods(unready, _version("2"))),
     ),
     _mutant(
-        "old pods stay while new ones come", "deployment-respects-max-unavailable-and-surge",
-        _followed("rolled", pods(_staying, _version("1"))),
+        "one pod more than the surge allows is wanted", "deployment-respects-max-unavailable-and-surge",
+        _followed("rolled", objects("replicasets", _wanting_one_more, _version("2"))),
+    ),
+    _mutant(
+        "a pod is created that nobody wants", "deployment-respects-max-unavailable-and-surge",
+        _followed("rolled", objects("replicasets", _spec(replicas=0), _version("2"))),
     ),
     _mutant(
         "the pods that are back are of another ReplicaSet", "rollback",
