@@ -72,3 +72,9 @@ def controller_of(obj: ApiObject) -> str:
     """The uid of the owner that controls it; "" if nobody does."""
     owners = metadata(obj).get("ownerReferences") or []
     return next((str(each["uid"]) for each in owners if each.get("controller")), "")
+
+
+def ready_endpoints(slices: Iterable[ApiObject]) -> list[str]:
+    """The names of the pods to which these EndpointSlices send new connections."""
+    found = [each for one in slices for each in one.get("endpoints") or []]
+    return sorted(str(each["targetRef"]["name"]) for each in found if each["conditions"].get("ready"))

@@ -21,12 +21,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 var ready atomic.Bool
+
+// Every request has a connection of its own: a Service chooses an endpoint for each connection, not for each request.
+var client = http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func main() {
 	arguments := append(os.Args[1:], "", "", "")
@@ -80,6 +84,11 @@ func serve(port string) {
 		return map[string]any{}, os.RemoveAll(r.FormValue("path"))
 	})
 	handle("/get", func(r *http.Request) (any, error) { return get(r.FormValue("url")) })
+	var polls poll
+	handle("/poll", func(r *http.Request) (any, error) {
+		return polls.start(r.FormValue("url"), r.FormValue("every"))
+	})
+	handle("/polled", func(*http.Request) (any, error) { return polls.end() })
 	handle("/mounts", func(*http.Request) (any, error) { return lines("/proc/self/mountinfo") })
 	handle("/be", func(r *http.Request) (any, error) {
 		ready.Store(r.FormValue("ready") == "true")
@@ -166,14 +175,92 @@ func files(path string) (any, error) {
 }
 
 func get(url string) (any, error) {
-	client := http.Client{Timeout: 5 * time.Second}
+	status, body, err := fetch(url)
+	return map[string]any{"status": status, "body": body}, err
+}
+
+func fetch(url string) (int, string, error) {
 	answer, err := client.Get(url)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	return map[string]any{"status": answer.StatusCode, "body": string(body)}, err
+	return answer.StatusCode, string(body), err
+}
+
+// A poll asks one URL at a steady pace, however long the answers take, and forgets none of its requests.
+type poll struct {
+	sync.Mutex
+	stop     chan struct{} // nil while nothing is polled
+	asking   sync.WaitGroup
+	sent     int
+	answers  map[string]int // how often each body came
+	failures []string       // requests without an answer, or with one that is not 200
+}
+
+func (p *poll) start(url, pace string) (any, error) {
+	every, err := time.ParseDuration(pace)
+	if err != nil {
+		return nil, err
+	}
+	p.Lock()
+	defer p.Unlock()
+	if p.stop != nil {
+		return nil, fmt.Errorf("a poll is under way")
+	}
+	p.stop, p.sent, p.answers, p.failures = make(chan struct{}), 0, map[string]int{}, []string{}
+	p.asking.Add(1)
+	go p.run(url, every, p.stop)
+	return map[string]any{"every": every.String()}, nil
+}
+
+func (p *poll) run(url string, every time.Duration, stop chan struct{}) {
+	defer p.asking.Done()
+	pace := time.NewTicker(every)
+	defer pace.Stop()
+	for {
+		p.Lock()
+		p.sent++
+		p.Unlock()
+		p.asking.Add(1)
+		go p.ask(url)
+		select {
+		case <-pace.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (p *poll) ask(url string) {
+	defer p.asking.Done()
+	asked := time.Now()
+	status, body, err := fetch(url)
+	p.Lock()
+	defer p.Unlock()
+	switch at := asked.UTC().Format(time.RFC3339Nano); {
+	case err != nil:
+		p.failures = append(p.failures, fmt.Sprintf("%s: %v", at, err))
+	case status != http.StatusOK:
+		p.failures = append(p.failures, fmt.Sprintf("%s: status %d, %s", at, status, body))
+	default:
+		p.answers[body]++
+	}
+}
+
+// end waits for the answers that are outstanding, and tells of all.
+func (p *poll) end() (any, error) {
+	p.Lock()
+	stop := p.stop
+	p.stop = nil
+	p.Unlock()
+	if stop == nil {
+		return nil, fmt.Errorf("no poll is under way")
+	}
+	close(stop)
+	p.asking.Wait()
+	return map[string]any{"sent": p.sent, "answers": p.answers, "failures": p.failures}, nil
 }
 
 func lines(path string) (any, error) {

@@ -13,6 +13,7 @@ INSECURE_PORT = "insecure-port"  # a plaintext port, or the relay in its place
 REAL_NODES = "real-nodes"
 TWO_NODES = "two-nodes"
 CONTROLLERS = "controllers"  # a controller manager runs
+SERVICE_PROXY = "service-proxy"  # a service proxy runs on each node
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
 DISRUPTION = "disruption"  # components may be stopped, and nodes changed
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
@@ -21,7 +22,7 @@ SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same
 def offered(spec: ClusterSpec) -> frozenset[str]:
     """What a cluster offers."""
     if spec.provider is Provider.EXISTING:
-        has = {REAL_NODES, CONTROLLERS} | ({DISRUPTION} if spec.disruption else set())
+        has = {REAL_NODES, CONTROLLERS, SERVICE_PROXY} | ({DISRUPTION} if spec.disruption else set())
         return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))
     has = {REAL_NODES, DISRUPTION, CAPTURED_TRAFFIC}
     has |= (
@@ -29,5 +30,6 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
-    has |= {CONTROLLERS, SHARED_DISK} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
+    standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK}
+    has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

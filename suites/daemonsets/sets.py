@@ -14,6 +14,7 @@ from kubewitness.clusters.following import State
 from kubewitness.model.observation import ApiObject
 from suites import manifests
 from suites.states import is_ready
+from suites.versions import version, versioned
 
 NAME = "every"
 
@@ -65,22 +66,6 @@ def rolled_out(namespace: str, value: str, count: int) -> Callable[[State], bool
         )
 
     return holds
-
-
-def versioned(value: str, **container: Any) -> manifests.Manifest:
-    """A pod's spec whose container has VERSION=value in its environment."""
-    return manifests.pod_spec(
-        manifests.container(env=[{"name": "VERSION", "value": value}], **container),
-        terminationGracePeriodSeconds=1,
-    )
-
-
-def version(obj: ApiObject) -> str:
-    return manifests.environment(obj).get("VERSION", "")
-
-
-def to_version(value: str) -> manifests.Manifest:
-    return manifests.with_environment("VERSION", value)
 
 
 def created(scene: Scene, seen: Recording, namespace: str, **fields: Any) -> ApiObject:

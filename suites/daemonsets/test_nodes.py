@@ -14,8 +14,9 @@ from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites import manifests
 from suites.daemonsets.placement import affine_nodes
-from suites.daemonsets.sets import NAME, Watched, all_ready, pods_are, versioned
+from suites.daemonsets.sets import NAME, Watched, all_ready, pods_are
 from suites.states import is_ready, nodes_of
+from suites.versions import versioned
 
 Tell = Callable[..., Story]
 DAEMON_SETS = doc("concepts/workloads/controllers/daemonset")

@@ -25,9 +25,9 @@ from suites.daemonsets.sets import (
     labelled,
     pods_are,
     sets,
-    versioned,
 )
 from suites.states import controller_of, nodes_of, staying
+from suites.versions import versioned
 
 Tell = Callable[..., Story]
 DAEMON_SETS = doc("concepts/workloads/controllers/daemonset")

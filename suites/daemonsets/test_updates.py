@@ -22,11 +22,9 @@ from suites.daemonsets.sets import (
     pods_are,
     rolled_out,
     sets,
-    to_version,
-    version,
-    versioned,
 )
 from suites.states import nodes_of, ready, staying, waiting_reason
+from suites.versions import to_version, version, versioned
 
 Tell = Callable[..., Story]
 UPDATES = doc("tasks/manage-daemon/update-daemon-set")
