@@ -50,7 +50,7 @@ def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every plain value by its path; in lists, parts are known by their types or names, or counted."""
+    """Every plain value by its path; parts of lists by their names, or counted; a condition as one value."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             told = key == "deletionTimestamp" or not (key in _SILENT or key.endswith(_SILENT_ENDINGS))
@@ -58,8 +58,13 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from _flat(part, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
         for at, part in enumerate(value):
-            known = part.get("type") or part.get("name") or at if isinstance(part, Mapping) else at
-            yield from _flat(part, f"{path}[{known}]")
+            if isinstance(part, Mapping) and {"type", "status"} <= part.keys():
+                yield (
+                    f"{path}[{part['type']}]",
+                    " ".join(str(part[key]) for key in ("status", "reason", "message") if part.get(key)),
+                )
+            else:
+                yield from _flat(part, f"{path}[{part.get('name', at) if isinstance(part, Mapping) else at}]")
     else:
         text = str(value)
         cut = text[:_VALUE_CHARACTERS_MAX]

@@ -38,8 +38,8 @@ def test_the_first_sight_is_told_by_facts_and_later_ones_by_what_changed() -> No
         ("MODIFIED", pod("4", phase="Running", conditions=[ready])),
     ) == [
         "status.phase Pending",
-        "spec.nodeName n1; status.conditions[Ready].type Ready; status.conditions[Ready].status False",
-        "status.phase Running; status.conditions[Ready].status True",
+        "spec.nodeName n1; status.conditions[Ready] False",
+        "status.phase Running; status.conditions[Ready] True",
         "",
     ]
 
