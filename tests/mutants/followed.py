@@ -30,6 +30,16 @@ def step(drive: str, start: str, result: Any) -> Step:
     return lambda scene, what, was: result if scene == drive and what.startswith(start) else was
 
 
+def answer(drive: str, ending: str, matches: Callable[[Any], bool], how: Callable[[Any], Any]) -> Step:
+    """Every result of a drive's steps, whose names end so, that ``matches``, is another."""
+
+    def mutate(scene: str, what: str, result: Any) -> Any:
+        wanted = scene == drive and what.endswith(ending)
+        return how(result) if wanted and matches(result) else result
+
+    return mutate
+
+
 def pods(how: Callable[[Event], Event], where: Picks) -> Events:
     """Pods of which ``where`` is true are others."""
 
