@@ -1,15 +1,20 @@
 // The program of the test image kubewitness/witness: it tells what a container sees, and does as it is told.
 //
-//	witness serve [PORT]      answers the requests below until SIGTERM (default 8080)
+//	witness serve [PORT]      answers the requests below, and is a registry, until SIGTERM (default 8080)
 //	witness exit CODE         ends with that status
 //	witness append PATH TEXT  appends a line to a file, and ends
 //	witness listen PORT       ends with status 1 if it cannot bind the port, else stays
+//	witness get URL           prints what is answered there, and ends
 //
 // Environment of `serve`: WITNESS_READY=false begins not ready; WITNESS_LINGER=2s goes on to serve for that long
-// after SIGTERM, with readiness withdrawn, as a well-behaved server does.
+// after SIGTERM, with readiness withdrawn, as a well-behaved server does; WITNESS_FAREWELL=PATH has a line
+// appended there at SIGTERM and one at the end.
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +53,11 @@ func main() {
 		listener, err := net.Listen("tcp", ":"+arguments[1])
 		check(err)
 		fmt.Println("listening on", listener.Addr())
-		wait()
+		fmt.Println("ended by", wait())
+	case "get":
+		answer, err := get(arguments[1])
+		check(err)
+		fmt.Print(answer["body"])
 	default:
 		check(fmt.Errorf("unknown command %q", arguments[0]))
 	}
@@ -83,6 +93,11 @@ func serve(port string) {
 	handle("/remove", func(r *http.Request) (any, error) {
 		return map[string]any{}, os.RemoveAll(r.FormValue("path"))
 	})
+	handle("/say", func(r *http.Request) (any, error) {
+		_, err := fmt.Println(r.FormValue("text"))
+		return map[string]any{}, err
+	})
+	handle("/bind", func(r *http.Request) (any, error) { return map[string]any{}, bind(r.FormValue("port")) })
 	handle("/get", func(r *http.Request) (any, error) { return get(r.FormValue("url")) })
 	var polls poll
 	handle("/poll", func(r *http.Request) (any, error) {
@@ -106,19 +121,113 @@ func serve(port string) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
+	images := registry{blobs: map[string][]byte{}, asked: []string{}}
+	http.HandleFunc("/v2/", images.serve)
+	handle("/asked", func(*http.Request) (any, error) { return map[string]any{"asked": images.requests()}, nil })
 	listener, err := net.Listen("tcp", ":"+port)
 	check(err)
 	go func() { check(http.Serve(listener, nil)) }()
-	wait()
+	farewell(fmt.Sprint(wait()))
 	ready.Store(false)
 	linger, _ := time.ParseDuration(os.Getenv("WITNESS_LINGER"))
 	time.Sleep(linger)
+	farewell("ended")
 }
 
-func wait() {
+func wait() os.Signal {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	fmt.Println("ended by", <-signals)
+	return <-signals
+}
+
+func farewell(text string) {
+	fmt.Println(text)
+	if path := os.Getenv("WITNESS_FAREWELL"); path != "" {
+		check(appendLine(path, text))
+	}
+}
+
+func bind(port string) error {
+	listener, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
+// A registry has an image of this program under every name and tag, each another image, and remembers what it
+// was asked for. See the OCI distribution specification: a pull needs manifests and blobs, no more.
+type registry struct {
+	sync.Mutex
+	blobs map[string][]byte
+	asked []string
+}
+
+const (
+	manifestType = "application/vnd.oci.image.manifest.v1+json"
+	configType   = "application/vnd.oci.image.config.v1+json"
+	layerType    = "application/vnd.oci.image.layer.v1.tar"
+)
+
+func (r *registry) serve(w http.ResponseWriter, request *http.Request) {
+	r.Lock()
+	defer r.Unlock()
+	path := strings.TrimPrefix(request.URL.Path, "/v2/")
+	r.asked = append(r.asked, request.Method+" "+path)
+	digest, kind := path[strings.LastIndex(path, "/")+1:], "application/octet-stream"
+	if name, reference, found := strings.Cut(path, "/manifests/"); found {
+		kind = manifestType
+		if !strings.HasPrefix(reference, "sha256:") {
+			digest = r.image(name + ":" + reference)
+		}
+	}
+	content, found := r.blobs[digest]
+	if !found {
+		http.NotFound(w, request)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Docker-Content-Digest", digest)
+	http.ServeContent(w, request, "", time.Time{}, bytes.NewReader(content))
+}
+
+func (r *registry) requests() []string {
+	r.Lock()
+	defer r.Unlock()
+	return append([]string{}, r.asked...)
+}
+
+func (r *registry) image(name string) string {
+	program, err := os.ReadFile("/proc/self/exe")
+	check(err)
+	var layer bytes.Buffer
+	archive := tar.NewWriter(&layer)
+	check(archive.WriteHeader(&tar.Header{Name: "witness", Mode: 0o755, Size: int64(len(program))}))
+	_, err = archive.Write(program)
+	check(err)
+	check(archive.Close())
+	content := r.put(layerType, layer.Bytes())
+	config := r.put(configType, encoded(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": map[string]any{"Entrypoint": []string{"/witness"}, "Labels": map[string]any{"name": name}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []any{content["digest"]}},
+	}))
+	manifest := r.put(manifestType, encoded(map[string]any{
+		"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": []any{content},
+	}))
+	return manifest["digest"].(string)
+}
+
+func (r *registry) put(kind string, content []byte) map[string]any {
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+	r.blobs[digest] = content
+	return map[string]any{"mediaType": kind, "digest": digest, "size": len(content)}
+}
+
+func encoded(value any) []byte {
+	text, err := json.Marshal(value)
+	check(err)
+	return text
 }
 
 func environment() map[string]string {
@@ -174,7 +283,7 @@ func files(path string) (any, error) {
 	return map[string]any{"files": found}, err
 }
 
-func get(url string) (any, error) {
+func get(url string) (map[string]any, error) {
 	status, body, err := fetch(url)
 	return map[string]any{"status": status, "body": body}, err
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar
 
 from kubewitness.checks.selecting import metadata
@@ -127,6 +128,21 @@ def reached(
         if any(map(holds, passed)):
             return []
         return [Violation(f"{wanted}, at some event", tell(passed[-1] if passed else []))]
+
+    return check
+
+
+def passes_through(
+    collection: str, name: str, what: str, view: Callable[[ApiObject], object], *wanted: object
+) -> Check:
+    """``view`` of one object takes these values one after the other, and no others."""
+
+    def check(history: History) -> list[Violation]:
+        seen: list[object] = []
+        for _, objects in states(history, collection):
+            seen += [view(each) for each in objects if metadata(each).get("name") == name]
+        passed = [key for key, _ in groupby(seen)]
+        return [] if passed == [*wanted] else [Violation(f"{what} of {name}: {[*wanted]}", str(passed))]
 
     return check
 

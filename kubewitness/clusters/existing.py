@@ -21,10 +21,10 @@ from kubewitness.clusters.api import Api, ApiError, Object, Waited, nodes, pods,
 from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.guarding import GuardedApi, owned_namespaces, remove_namespaces
 from kubewitness.clusters.nodes import Nodes, is_ready
+from kubewitness.clusters.provider import KUBECTL_S
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.history import CaptureStatistics
 
-_KUBECTL_S = 60.0
 _START_S = 120.0
 _REPELLING = ("NoSchedule", "NoExecute")
 _HOPELESS = ("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName")
@@ -161,22 +161,21 @@ class ExistingCluster:
     def snapshot(self) -> Mapping[str, Sequence[Object]]:
         return objects.snapshot(self.api, self._guarded.namespaces)
 
-    def kubectl(self, arguments: Sequence[str], stdin: object) -> None:
+    def kubectl(self, arguments: Sequence[str], stdin: object = None, *, within_s: float = KUBECTL_S) -> str:
         self._guarded.permit_kubectl(arguments, stdin)
         chosen = ["--context", self._access.context] if self._access.context else []
         argv = [str(self._kubectl()), "--kubeconfig", str(self._access.kubeconfig), *chosen, *arguments]
         sent = json.dumps(self._guarded.adapted(stdin))
         try:
             ended = subprocess.run(
-                argv, input=sent, capture_output=True, text=True, timeout=_KUBECTL_S, check=False
+                argv, input=sent, capture_output=True, text=True, timeout=within_s, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise ClusterError(
-                f"kubectl {' '.join(arguments)} did not end within {_KUBECTL_S:g} s"
-            ) from error
+            raise ClusterError(f"kubectl {' '.join(arguments)} did not end within {within_s:g} s") from error
         if ended.returncode:
             words = ended.stderr.strip()[-2000:]
             raise ClusterError(f"kubectl {' '.join(arguments)} failed with {ended.returncode}: {words}")
+        return ended.stdout
 
     def barrier(self, note: str) -> CaptureStatistics:
         del note  # nothing is captured that it could travel past

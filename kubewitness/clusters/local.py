@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +26,13 @@ from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import START_S, Nodes, is_ready
+from kubewitness.clusters.provider import KUBECTL_S
 from kubewitness.model.cluster import ClusterSpec, Topology
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.verdict import Inconclusive
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 _FORWARD = Path(__file__).with_name("forward.py")
-_KUBECTL_S = 60.0
 
 
 @dataclass
@@ -43,6 +44,8 @@ class LocalCluster:
     evidence: Path | None  # None: the run's own directory
     progress: Callable[[str], None]
     timings_s: dict[str, float] = field(default_factory=dict)
+    #: Its process has one name, by which the capture knows it, and drives run side by side.
+    _one_kubectl: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         """Brings everything up; whatever fails, nothing is left behind but the evidence."""
@@ -86,13 +89,15 @@ class LocalCluster:
     def snapshot(self) -> Mapping[str, Sequence[Object]]:
         return objects.snapshot(self.api)
 
-    def kubectl(self, arguments: Sequence[str], stdin: object) -> None:
+    def kubectl(self, arguments: Sequence[str], stdin: object = None, *, within_s: float = KUBECTL_S) -> str:
         """Runs inside the control plane, as a client on its loopback."""
         assert self.keeper is not None
-        file = self.run.directory / "stdin.json"
-        file.write_text(json.dumps(stdin))
+        given, printed = (self.run.directory / f"kubectl.{each}" for each in ("stdin", "stdout"))
         argv = [self.parts.binaries / "kubectl", "--kubeconfig", self.client_kubeconfig, *arguments]
-        self.keeper.run("kubectl", argv, ns="cp", stdin=file, within_s=_KUBECTL_S)
+        with self._one_kubectl:
+            given.write_text(json.dumps(stdin))
+            self.keeper.run("kubectl", argv, ns="cp", stdin=given, stdout=printed, within_s=within_s)
+            return printed.read_text()
 
     def barrier(self, note: str) -> CaptureStatistics:
         assert self.keeper is not None

@@ -10,6 +10,8 @@ from kubewitness.clusters.nodes import Nodes
 from kubewitness.model.cluster import ClusterSpec
 from kubewitness.model.history import CaptureStatistics
 
+KUBECTL_S = 60.0
+
 
 class Cluster(Protocol):
     """A cluster, as its provider gives it. What one cannot do, it answers by raising Refused."""
@@ -29,8 +31,8 @@ class Cluster(Protocol):
     def snapshot(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """The objects that it holds, for the evidence, by the paths of their collections."""
 
-    def kubectl(self, arguments: Sequence[str], stdin: object) -> None:
-        """Runs kubectl as a client of the cluster."""
+    def kubectl(self, arguments: Sequence[str], stdin: object = None, *, within_s: float = KUBECTL_S) -> str:
+        """What kubectl prints, run as a client of the cluster."""
 
     def barrier(self, note: str) -> CaptureStatistics:
         """Returns when all that was said so far is captured; of a cluster that is not captured, nothing."""

@@ -31,20 +31,8 @@ from suites.volumes.claiming import (
     volumes,
     volumes_are,
 )
-from suites.volumes.mounting import (
-    ON_NODE,
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    host_path,
-    idle_pod,
-    mount,
-    named,
-    witness_pod,
-)
+from suites.volumes.mounting import ON_NODE, complains, host_path, idle_pod, mount, witness_pod
+from suites.watching import Watched, all_ready, complained, events, gone, named
 
 Tell = Callable[..., Story]
 PERSISTENT = doc("concepts/storage/persistent-volumes")

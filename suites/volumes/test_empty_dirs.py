@@ -16,8 +16,9 @@ from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites import manifests
-from suites.states import is_ready
-from suites.volumes.mounting import Watched, all_ready, gone, host_path, mount, named, volume, witness_pod
+from suites.states import is_ready, restarts
+from suites.volumes.mounting import host_path, mount, volume, witness_pod
+from suites.watching import Watched, all_ready, gone, named
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")
@@ -53,12 +54,6 @@ def writer() -> manifests.Manifest:
     )
 
 
-def restarts(pod: ApiObject) -> dict[str, int]:
-    """How often each container was restarted."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return {each["name"]: each["restartCount"] for each in statuses}
-
-
 def restarted(namespace: str) -> Callable[[State], bool]:
     def holds(state: State) -> bool:
         pod = state[pods(namespace).path].get(NAME, {})
@@ -76,8 +71,7 @@ def written(scene: Scene) -> Watched:
         return scene.ask(namespace, NAME, what, **query)
 
     def ask_other(what: str, /, **query: str) -> ApiObject:
-        where = pods(namespace).item(f"{NAME}:{OTHER_PORT}")
-        return scene.request("GET", f"{where}/proxy/{what}", query=query)
+        return scene.ask(namespace, f"{NAME}:{OTHER_PORT}", what, **query)
 
     told: dict[str, ApiObject] = {}
     with scene.recording(pods(namespace)) as seen:

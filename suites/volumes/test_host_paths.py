@@ -14,21 +14,8 @@ from kubewitness.model.needs import CONTROLLERS, DISRUPTION
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.states import is_ready
-from suites.volumes.mounting import (
-    ON_NODE,
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    host_path,
-    idle_pod,
-    mount,
-    named,
-    never_start,
-    witness_pod,
-)
+from suites.volumes.mounting import ON_NODE, complains, host_path, idle_pod, mount, never_start, witness_pod
+from suites.watching import Watched, all_ready, complained, events, gone, named
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")

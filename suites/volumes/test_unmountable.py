@@ -26,17 +26,8 @@ from suites.volumes.claiming import (
     volumes,
     volumes_are,
 )
-from suites.volumes.mounting import (
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    idle_pod,
-    never_start,
-    volume,
-)
+from suites.volumes.mounting import complains, idle_pod, never_start, volume
+from suites.watching import Watched, all_ready, complained, events, gone
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")

@@ -30,7 +30,9 @@ def step(drive: str, start: str, result: Any) -> Step:
     return lambda scene, what, was: result if scene == drive and what.startswith(start) else was
 
 
-def answered(drive: str, end: str, how: Callable[[Any], Any], where: Picks = lambda _: True) -> Step:
+def answered(
+    drive: str, end: str, how: Callable[[Any], Any], where: Callable[[Any], bool] = lambda _: True
+) -> Step:
     """The steps of a drive whose names end so yielded something else, where ``where`` is true of it."""
     return lambda scene, what, was: how(was) if scene == drive and what.endswith(end) and where(was) else was
 
