@@ -101,14 +101,13 @@ class LocalCluster:
 
     def barrier(self, note: str) -> CaptureStatistics:
         assert self.keeper is not None
-        for name in ("capture", "sockets"):
-            if self.keeper.ended(name) is not None:
-                words = self.keeper.processes[name].last_words()
-                raise Inconclusive(f"the capturing process {name} has died:\n{words}")
+        if died := self.keeper.died():
+            raise Inconclusive(f"the cluster is not what it was: {died}")
         return barrier(self.inside, note)
 
     def end(self, component: str) -> None:
         assert self.keeper is not None
+        self.keeper.dismiss(component)
         self.keeper.signal(component, signal.SIGKILL)
         self.keeper.wait_exit(component, 10.0)
 
@@ -152,6 +151,8 @@ class LocalCluster:
                 each.result()
             list(pool.map(self.wait_for_node, map(self.parts.node, self.nodes.first)))
             self._mark("node_ready_s")
+        if died := keeper.died():
+            raise ClusterError(died)
         if self.spec.topology is Topology.STANDARD:
             dns.install(self.api, self.assets)
         self._describe()

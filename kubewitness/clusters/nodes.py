@@ -103,16 +103,23 @@ class Nodes:
 
     def power_off(self, node: str) -> None:
         """Ends everything on a node at once, as if its power was cut; others only notice its silence."""
+        parts = self._dismissed(node)
         self._cut_off(node)
-        for part in _PARTS:
-            self.keeper.wait_exit(f"{part}/{node}", START_S)
+        for part in parts:
+            self.keeper.wait_exit(part, START_S)
 
     def shut_down(self, node: str) -> None:
         """Ends a node's parts one after the other, each in its own way, and then what is left there."""
-        for part in _PARTS:
-            self.keeper.signal(f"{part}/{node}", signal.SIGTERM)
-            self.keeper.wait_exit(f"{part}/{node}", START_S)
+        for part in self._dismissed(node):
+            self.keeper.signal(part, signal.SIGTERM)
+            self.keeper.wait_exit(part, START_S)
         self._cut_off(node)
+
+    def _dismissed(self, node: str) -> list[str]:
+        """The node's parts, which may end from now on."""
+        parts = [f"{part}/{node}" for part in _PARTS]
+        self.keeper.dismiss(*parts)
+        return parts
 
     def pause(self, node: str) -> None:
         """Stops every process on a node, pods included, until ``resume``. None of them is told.
