@@ -109,12 +109,18 @@ func serve(port string) {
 		ready.Store(r.FormValue("ready") == "true")
 		return map[string]any{"ready": ready.Load()}, nil
 	})
-	handle("/exit", func(r *http.Request) (any, error) {
+	http.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
 		code, err := strconv.Atoi(r.FormValue("code"))
-		if err == nil {
-			time.AfterFunc(50*time.Millisecond, func() { os.Exit(code) }) // after the answer
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
-		return map[string]any{}, err
+		answer := "{}" // with its length, so that it is whole when it is flushed: nobody is left to send the rest
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		io.WriteString(w, answer)
+		w.(http.Flusher).Flush()
+		os.Exit(code)
 	})
 	http.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready.Load() {
