@@ -1,6 +1,7 @@
 """`kubewitness assets`: find or make the binaries and say where each is."""
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ A minor version means its newest patch. What was downloaded or built stays in th
 directories to be rid of them.
 
 There are: {", ".join(ALL)}.
-Only if named, since few behaviours need them: {", ".join(name for names in EXTRA.values() for name in names)}.
+Only if named, since few behaviours need them: {", ".join(itertools.chain(*EXTRA.values()))}.
 Exit status: 0 all found, {UNKNOWN_VERSION} unknown version, {NOT_TO_BE_HAD} something cannot be had.
 
 Examples:

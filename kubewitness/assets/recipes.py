@@ -50,9 +50,9 @@ class Bundle:
     """Binaries that one module gives and one call of `go build` makes.
 
     `version` is the module's; `packages` maps each binary to its main package. `stamps` are set by the
-    linker's -X. `main` is the source of a main package of our own, instead of one of the module or beside
-    them. It may need nothing but Go: then `module` is "". `need` is that of the behaviours for which alone the
-    bundle is had; "" if every cluster is made of it.
+    linker's -X. `main` is the source of a main package of our own, instead of the module's or beside them. It
+    may need nothing but Go: then `module` is "". `need` is that of the behaviours for which alone the bundle
+    is had; "" if every cluster is made of it.
     """
 
     name: str
@@ -201,8 +201,8 @@ def _coredns() -> Bundle:
 def _csi() -> Bundle:
     """A CSI driver of our own, and the provisioner that makes volumes by it.
 
-    The driver tells what it was called for, and needs no tools in its image. It is built with the versions that
-    the provisioner pins.
+    The driver tells what it was called for, and needs no tools in its image. It is built with the versions
+    that the provisioner pins.
     """
     version, module = "6.4.0", "github.com/kubernetes-csi/external-provisioner/v6"
     return Bundle(

@@ -1,6 +1,6 @@
 """A CSI driver as its users deploy one: on each node, beside the provisioner for that node's volumes.
 
-Every name that is the cluster's, such as that of the StorageClass, is the driver's, which begins with a namespace.
+What no namespace holds, such as the StorageClass, is named as the driver is, which begins with a namespace.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ RULES = {
     "nodes": ["get", "list", "watch"],
     "storageclasses": ["get", "list", "watch"],
     "csinodes": ["get", "list", "watch"],
-    "volumeattributesclasses": ["get", "list", "watch"],
 }
 
 

@@ -69,6 +69,20 @@ def served(scene: Scene) -> Watched:
     return Watched(namespace, seen, made, told)
 
 
+def source(volume: ApiObject) -> dict[str, Any]:
+    return dict(volume["spec"].get("csi") or {})
+
+
+def places(volume: ApiObject) -> list[tuple[str, list[str]]]:
+    """The labels of nodes, each with its values, where a volume can be used."""
+    affinity = (volume["spec"].get("nodeAffinity") or {}).get("required") or {}
+    return [
+        (each["key"], each["values"])
+        for term in affinity.get("nodeSelectorTerms", [])
+        for each in term["matchExpressions"]
+    ]
+
+
 def nodes_of_users(served: Watched) -> dict[str, str]:
     changed = [each.object for each in served.seen.watched.changes if each.collection == served.pods]
     return {metadata(each)["name"]: node_of(each) for each in changed if metadata(each)["name"] in USERS}
@@ -86,15 +100,16 @@ def test_csi_ephemeral_and_persistent(served: Watched, story: Tell) -> None:
         [each.object for each in served.seen.watched.changes if each.collection == volumes().path], name
     )
     names = {metadata(each)["name"] for each in made}
-    handles = sorted({each["spec"]["csi"]["volumeHandle"] for each in made})
+    handles = sorted({str(source(each).get("volumeHandle")) for each in made})
     calls: dict[str, list[dict[str, Any]]] = served.told["calls"]
 
     def described(volume: ApiObject) -> dict[str, Any]:
         return {
-            "driver": volume["spec"]["csi"]["driver"],
+            "driver": source(volume).get("driver"),
             "maker": (metadata(volume).get("annotations") or {}).get("pv.kubernetes.io/provisioned-by"),
             "owner": owner_of(volume),
-            "policy": volume["spec"]["persistentVolumeReclaimPolicy"],
+            "policy": volume["spec"].get("persistentVolumeReclaimPolicy"),
+            "where": places(volume),
             "fits": fits(served.made, volume),
             "phase": phase(volume),
         }
@@ -110,7 +125,8 @@ def test_csi_ephemeral_and_persistent(served: Watched, story: Tell) -> None:
         return {node: methods for node, its in calls.items() if (methods := called_for(its, volume))}
 
     wanted = {
-        "driver": name, "maker": name, "owner": owner, "policy": "Delete", "fits": True, "phase": "Bound",
+        "driver": name, "maker": name, "owner": owner, "policy": "Delete",
+        "where": [(topology_key(name), [nodes["first"]])], "fits": True, "phase": "Bound",
     }  # fmt: skip
     contents = {
         "first inline": "first\n", "second inline": "second\n",
@@ -136,20 +152,23 @@ def test_csi_ephemeral_and_persistent(served: Watched, story: Tell) -> None:
         ),
         at_every_change(
             claims(served.namespace).path, f"the claim, while there is one, bound to {names}",
-            lambda now: all(phase(each) == "Bound" and {volume_of(each)} == names for each in now), tell_claims,
-            since=lambda now: any(phase(each) == "Bound" for each in now),
+            lambda now: all(phase(each) == "Bound" and {volume_of(each)} == names for each in now),
+            tell_claims, since=lambda now: any(phase(each) == "Bound" for each in now),
         ),
         in_the_end(
-            volumes().path, "the volume gone with its claim", lambda now: not of_class(now, name), tell_volumes
+            volumes().path, "the volume gone with its claim", lambda now: not of_class(now, name),
+            tell_volumes,
         ),
         in_the_end(claims(served.namespace).path, "no claim", lambda now: not now, tell_claims),
         equal("the second pod's node", nodes["first"], nodes["second"]),
         equal(
             "what was done with the claim's volume",
-            [{nodes["first"]: ["CreateVolume", *USED, *USED, "DeleteVolume"]}], [done(each) for each in handles],
+            [{nodes["first"]: ["CreateVolume", *USED, *USED, "DeleteVolume"]}],
+            [done(each) for each in handles],
         ),
         equal(
-            "what was done with each pod's own volume", {user: [{nodes[user]: USED}] for user in USERS}, inline
+            "what was done with each pod's own volume", {user: [{nodes[user]: USED}] for user in USERS},
+            inline,
         ),
     )  # fmt: skip
 
@@ -163,15 +182,16 @@ def test_csi_ephemeral_and_persistent(served: Watched, story: Tell) -> None:
 def test_csi_node_lists_driver(served: Watched, story: Tell) -> None:
     name = driver_name(served.namespace)
     calls: dict[str, list[dict[str, Any]]] = served.told["calls"]
+    registered = {"pluginRegistered": True}
     words = {
-        node: [each["request"] for each in its if each["method"] == "NotifyRegistrationStatus"]
+        node: [each["request"] for each in its if each["method"] == "NotifyRegistrationStatus"][-1:]
         for node, its in calls.items()
     }
 
-    def listed(now: Objects) -> dict[str, list[tuple[str, list[str]]]]:
+    def listed(now: Objects) -> dict[str, list[tuple[str, list[str] | None]]]:
         return {
             metadata(each)["name"]: [
-                (its["nodeID"], its["topologyKeys"]) for its in registrations(each, name)
+                (its["nodeID"], its.get("topologyKeys")) for its in registrations(each, name)
             ]
             for each in now
             if registrations(each, name)
@@ -179,7 +199,7 @@ def test_csi_node_lists_driver(served: Watched, story: Tell) -> None:
 
     told = story(served.seen.watched, served.subject)
     told.must(
-        equal("what the kubelets tell the drivers", {node: [{"pluginRegistered": True}] for node in calls}, words),
+        equal("what the kubelets told the drivers", {node: [registered] for node in calls}, words),
         reached(
             CSI_NODES.path, "every node with its name and the label that tells it from others",
             lambda now: listed(now) == {node: [(node, [topology_key(name)])] for node in calls},
