@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,6 +106,7 @@ func (d *driver) socket() string { return filepath.Join(plugins, d.name, "csi.so
 func (d *driver) persistent(id string) string {
 	return filepath.Join(plugins, d.name, "persistent", id)
 }
+func (d *driver) data(id string) string      { return filepath.Join(d.persistent(id), "data") }
 func (d *driver) ephemeral(id string) string { return filepath.Join(plugins, d.name, "ephemeral", id) }
 
 // record keeps what a call was for and what came of it, before its caller knows.
@@ -186,12 +188,19 @@ func (d *driver) CreateVolume(_ context.Context, r *csi.CreateVolumeRequest) (*c
 	if !isName(r.GetName()) || !areMounts(r.GetVolumeCapabilities()) {
 		return nil, status.Error(codes.InvalidArgument, "a name and capabilities to mount are wanted")
 	}
-	if err := os.MkdirAll(d.persistent(r.GetName()), 0o755); err != nil {
+	if err := os.MkdirAll(d.data(r.GetName()), 0o755); err != nil {
+		return nil, err
+	}
+	size := r.GetCapacityRange().GetRequiredBytes()
+	wanted, kept := strconv.FormatInt(size, 10), filepath.Join(d.persistent(r.GetName()), "bytes")
+	if made, err := os.ReadFile(kept); err == nil && string(made) != wanted {
+		return nil, status.Errorf(codes.AlreadyExists, "%s has %s bytes", r.GetName(), made)
+	}
+	if err := os.WriteFile(kept, []byte(wanted), 0o644); err != nil {
 		return nil, err
 	}
 	return &csi.CreateVolumeResponse{Volume: &csi.Volume{
-		VolumeId: r.GetName(), CapacityBytes: r.GetCapacityRange().GetRequiredBytes(),
-		AccessibleTopology: []*csi.Topology{d.here()},
+		VolumeId: r.GetName(), CapacityBytes: size, AccessibleTopology: []*csi.Topology{d.here()},
 	}}, nil
 }
 
@@ -242,7 +251,7 @@ func (d *driver) NodePublishVolume(
 	if !isName(r.GetVolumeId()) || target == "" || r.GetVolumeCapability().GetMount() == nil {
 		return nil, status.Error(codes.InvalidArgument, "a volume's id, a path and a capability to mount are wanted")
 	}
-	source := d.persistent(r.GetVolumeId())
+	source := d.data(r.GetVolumeId())
 	if r.GetVolumeContext()["csi.storage.k8s.io/ephemeral"] == "true" {
 		source = d.ephemeral(r.GetVolumeId())
 		if err := os.MkdirAll(source, 0o755); err != nil {
