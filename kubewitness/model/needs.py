@@ -18,6 +18,8 @@ NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so th
 DISRUPTION = "disruption"  # components may be stopped, and nodes changed
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
 
+CSI_DRIVER = "csi-driver"  # the nodes have the images of a CSI driver and of its provisioner
+
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
     """What a cluster offers."""
@@ -30,6 +32,6 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
-    standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK}
+    standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK, CSI_DRIVER}
     has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))
