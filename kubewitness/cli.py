@@ -15,12 +15,12 @@ from kubewitness import __version__
 from kubewitness.assets import ALL, AssetError, UnknownVersion, resolve
 from kubewitness.assets import command as assets_command
 from kubewitness.catalogue import command as catalogue_command
-from kubewitness.clusters import doctor, runs
+from kubewitness.clusters import doctor, existing, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.clusters.mounting import mountable
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.reporting import command as report_command
 
 EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
@@ -73,7 +73,8 @@ def _add_run(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "run",
         help="bring clusters up, judge them, write the report",
         description="Runs the suites. Every option that is not named here goes to pytest, such as"
-        " --setup tls, --topology minimal, --kube-version 1.36, -k NAME or -m AREA.",
+        " --setup tls, --topology minimal, --kube-version 1.36, -k NAME or -m AREA. With --kubeconfig FILE it"
+        " judges a cluster that exists, and changes nothing there but namespaces of its own.",
         epilog=_EXIT_CODES,
     )
     parser.add_argument("--suite", help="only the suite of this area, such as ordering")
@@ -81,7 +82,6 @@ def _add_run(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    doctor.require()
     suites = ROOT / "suites" / (arguments.suite or "")
     if not suites.is_dir():
         raise UsageError(f"no suite {arguments.suite!r}; there is {', '.join(_suites()) or 'none'}")
@@ -209,8 +209,11 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     clean = subparsers.add_parser(
         "clean",
         help="remove what killed runs left",
-        description="Removes the files, control groups and links of runs that are dead. Living ones stay.",
+        description="Removes the files, control groups and links of runs that are dead. Living ones stay."
+        " With --kubeconfig it removes every namespace that runs made in that cluster.",
     )
+    clean.add_argument("--kubeconfig", type=Path, help="of an existing cluster that a run was killed on")
+    clean.add_argument("--context", help="of the kubeconfig; default: its current one")
     clean.set_defaults(run=_clean)
     check = subparsers.add_parser(
         "doctor",
@@ -223,16 +226,17 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    doctor.require()
+    doctor.require(emulated_nodes=bool(arguments.emulated_nodes))
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
-    if arguments.emulated_nodes and arguments.topology is Topology.MINIMAL:
-        raise UsageError(f"--emulated-nodes {arguments.emulated_nodes}: minimal has exactly one node")
+    if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):
+        raise UsageError(f"--emulated-nodes {arguments.emulated_nodes}: minimal has none, standard 0 or more")
     port = None if arguments.publish is None else _free_port(arguments.publish)
     names = [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(
-        assets.kubernetes, "local", arguments.setup, arguments.topology, arguments.nodes, mountable(),
+        assets.kubernetes, Provider.LOCAL, arguments.setup, arguments.topology, arguments.nodes,
+        mounts=mountable(),
         emulated=arguments.emulated_nodes,
     )  # fmt: skip
     cluster = LocalCluster(spec, assets, arguments.evidence, _say)
@@ -274,7 +278,12 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _clean(_: argparse.Namespace) -> int:
+def _clean(arguments: argparse.Namespace) -> int:
+    if arguments.kubeconfig:
+        for line in existing.clean(existing.Access(arguments.kubeconfig, arguments.context)):
+            print(f"removed {line}")
+        print("clean")
+        return 0
     for line in runs.sweep():
         print(f"removed {line}")
     living = [run.id for run in runs.all_runs()]

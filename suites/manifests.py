@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kubewitness.model.observation import ApiObject
@@ -24,9 +25,9 @@ def witness(*arguments: str, name: str = "main", **fields: Any) -> Manifest:
     return container(WITNESS, name, **({"args": list(arguments)} if arguments else {}), **fields)
 
 
-def ready_probe(period_s: int = 1, port: int = PORT) -> Manifest:
-    probe = {"httpGet": {"path": "/ready", "port": port}, "periodSeconds": period_s, "failureThreshold": 1}
-    return {"readinessProbe": probe}
+def ready_probe(period_s: int = 1, port: int = PORT, **fields: int) -> Manifest:
+    asked = {"httpGet": {"path": "/ready", "port": port}, "periodSeconds": period_s, "failureThreshold": 1}
+    return {"readinessProbe": asked | fields}
 
 
 def pod_spec(*containers: Manifest, **fields: Any) -> Manifest:
@@ -46,29 +47,63 @@ def pod(name: str, spec: Manifest | None = None, **metadata: Any) -> Manifest:
     }
 
 
-def template(app: str, spec: Manifest | None = None) -> Manifest:
-    return {"metadata": {"labels": {"app": app}}, "spec": spec or pod_spec()}
+def template(labels: Mapping[str, str], spec: Manifest | None = None) -> Manifest:
+    return {"metadata": {"labels": {**labels}}, "spec": spec or pod_spec()}
 
 
 def daemon_set(name: str, spec: Manifest | None = None, **fields: Any) -> Manifest:
-    return _workload("DaemonSet", name, spec, **fields)
+    return _workload("DaemonSet", name, {"app": name}, spec, **fields)
 
 
-def deployment(name: str, replicas: int, spec: Manifest | None = None, **fields: Any) -> Manifest:
-    return _workload("Deployment", name, spec, replicas=replicas, **fields)
+def deployment(
+    name: str,
+    replicas: int,
+    spec: Manifest | None = None,
+    labels: Mapping[str, str] | None = None,
+    **fields: Any,
+) -> Manifest:
+    """``labels`` are those of its pods, by which it selects them; app=NAME if none are given."""
+    return _workload("Deployment", name, labels or {"app": name}, spec, replicas=replicas, **fields)
 
 
-def _workload(kind: str, name: str, spec: Manifest | None, **fields: Any) -> Manifest:
+def replica_set(name: str, replicas: int, spec: Manifest | None = None, **fields: Any) -> Manifest:
+    return _workload("ReplicaSet", name, {"app": name}, spec, replicas=replicas, **fields)
+
+
+def _workload(
+    kind: str, name: str, labels: Mapping[str, str], spec: Manifest | None, **fields: Any
+) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": kind,
         "metadata": {"name": name},
-        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template(name, spec), **fields},
+        "spec": {"selector": {"matchLabels": {**labels}}, "template": template(labels, spec), **fields},
+    }
+
+
+def replication_controller(
+    name: str, replicas: int, labels: Mapping[str, str], spec: Manifest | None = None
+) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ReplicationController",
+        "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {**labels}, "template": template(labels, spec)},
+    }
+
+
+def service(name: str, selector: Mapping[str, str], port: int = 80, target: int = PORT) -> Manifest:
+    """A Service with an address of its own, for pods that serve on ``target``."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": {**selector}, "ports": [{"port": port, "targetPort": target}]},
     }
 
 
 def rolling(**limits: int) -> Manifest:
-    """A DaemonSet's update strategy, such as ``rolling(maxUnavailable=1)``."""
+    """The update strategy of a DaemonSet or a Deployment, such as ``rolling(maxUnavailable=1)``."""
     return {"type": "RollingUpdate", "rollingUpdate": limits}
 
 

@@ -57,6 +57,29 @@ def nodes_of(pods: Iterable[ApiObject]) -> list[str]:
     return sorted(node_of(each) for each in pods)
 
 
+def container(pod: ApiObject | None, name: str) -> ApiObject:
+    """The status of a container, an init container or not; {} if there is none as yet."""
+    status = (pod or {}).get("status") or {}
+    statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return next((each for each in statuses if each["name"] == name), {})
+
+
+def termination(status: ApiObject) -> ApiObject:
+    """How a container ended that has done so, by its status; {} while it has not."""
+    return dict(status.get("state", {}).get("terminated") or {})
+
+
+def restarts(pod: ApiObject | None) -> dict[str, int]:
+    """How often each container was restarted."""
+    statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or []
+    return {each["name"]: each["restartCount"] for each in statuses}
+
+
+def addresses(pod: ApiObject | None) -> list[str]:
+    """Those of a pod, one for each family; empty as long as it has none."""
+    return [str(each["ip"]) for each in ((pod or {}).get("status") or {}).get("podIPs") or []]
+
+
 def waiting_reason(pod: ApiObject | None) -> str:
     """Why the first container that waits does so."""
     statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or []
@@ -72,3 +95,9 @@ def controller_of(obj: ApiObject) -> str:
     """The uid of the owner that controls it; "" if nobody does."""
     owners = metadata(obj).get("ownerReferences") or []
     return next((str(each["uid"]) for each in owners if each.get("controller")), "")
+
+
+def ready_endpoints(slices: Iterable[ApiObject]) -> list[str]:
+    """The names of the pods to which these EndpointSlices send new connections."""
+    found = [each for one in slices for each in one.get("endpoints") or []]
+    return sorted(str(each["targetRef"]["name"]) for each in found if each["conditions"].get("ready"))

@@ -1,7 +1,7 @@
 """Finding, downloading, building and caching the binaries and images that a cluster is made of."""
 
 from kubewitness.assets.asset import Asset, AssetError, Assets, Origin, UnknownVersion
-from kubewitness.assets.recipes import ALL
+from kubewitness.assets.recipes import ALL, EXTRA
 from kubewitness.assets.resolving import resolve
 
-__all__ = ["ALL", "Asset", "AssetError", "Assets", "Origin", "UnknownVersion", "resolve"]
+__all__ = ["ALL", "EXTRA", "Asset", "AssetError", "Assets", "Origin", "UnknownVersion", "resolve"]

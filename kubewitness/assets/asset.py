@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Origin(StrEnum):
@@ -45,6 +46,13 @@ class Assets:
     def path(self, name: str) -> Path:
         """The executable of that name; KeyError if it was not asked for."""
         return self.binaries[name].path
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What a run's results tell of each binary."""
+        return [
+            {"name": each.name, "version": each.version, "origin": str(each.origin), "sha256": each.sha256}
+            for each in self.binaries.values()
+        ]
 
 
 class AssetError(Exception):

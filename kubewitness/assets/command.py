@@ -1,13 +1,14 @@
 """`kubewitness assets`: find or make the binaries and say where each is."""
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from kubewitness.assets.asset import AssetError, Assets, UnknownVersion
-from kubewitness.assets.recipes import ALL, MINORS
+from kubewitness.assets.recipes import ALL, EXTRA, MINORS
 from kubewitness.assets.resolving import resolve
 
 UNKNOWN_VERSION = 2
@@ -28,6 +29,7 @@ A minor version means its newest patch. What was downloaded or built stays in th
 directories to be rid of them.
 
 There are: {", ".join(ALL)}.
+Only if named, since few behaviours need them: {", ".join(itertools.chain(*EXTRA.values()))}.
 Exit status: 0 all found, {UNKNOWN_VERSION} unknown version, {NOT_TO_BE_HAD} something cannot be had.
 
 Examples:
@@ -45,7 +47,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones; all if none is named")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which ones; if none is named, all that every cluster needs"
+    )
     parser.add_argument(
         "--version", default=MINORS[-1], help="of Kubernetes, such as 1.36 or 1.36.3 (default: %(default)s)"
     )

@@ -13,6 +13,8 @@ from kubewitness.assets.store import Progress, Store
 LAYOUT: Final = 1  # raised when an archive's bytes change, so that no cache serves older ones
 WITNESS: Final = "kubewitness.example/witness:1"
 PAUSE: Final = "registry.k8s.io/pause:3.10.2"
+CSI_DRIVER: Final = "kubewitness.example/csi-driver:1"
+CSI_PROVISIONER: Final = "registry.k8s.io/sig-storage/csi-provisioner:v6.4.0"
 
 
 def images_of(binary: Asset) -> tuple[Image, ...]:
@@ -28,6 +30,10 @@ def images_of(binary: Asset) -> tuple[Image, ...]:
             return (Image(f"registry.k8s.io/coredns/coredns:v{version}", ["/coredns"]),)
         case "witness":
             return (Image(WITNESS, ["/witness"], ["serve"]),)
+        case "csi-driver":
+            return (Image(CSI_DRIVER, ["/csi-driver"]),)
+        case "csi-provisioner":
+            return (Image(CSI_PROVISIONER, ["/csi-provisioner"]),)
         case _:
             return ()
 

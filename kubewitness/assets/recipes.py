@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from kubewitness.model.needs import CSI_DRIVER
+
 FIRST_MINOR: Final = 29
 LAST_MINOR: Final = 37
 MINORS: Final = tuple(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1))
@@ -48,8 +50,9 @@ class Bundle:
     """Binaries that one module gives and one call of `go build` makes.
 
     `version` is the module's; `packages` maps each binary to its main package. `stamps` are set by the
-    linker's -X. `main` is the source of a main package of our own, instead of one of the module. It may need
-    nothing but Go: then `module` is "".
+    linker's -X. `main` is the source of a main package of our own, instead of the module's or beside them. It
+    may need nothing but Go: then `module` is "". `need` is that of the behaviours for which alone the bundle
+    is had; "" if every cluster is made of it.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Bundle:
     tags: tuple[str, ...] = ()
     needs_c: bool = False
     main: str = ""
+    need: str = ""
     releases: Mapping[str, Release] = field(default_factory=dict)
 
     def key(self) -> str:
@@ -194,6 +198,27 @@ def _coredns() -> Bundle:
     )
 
 
+def _csi() -> Bundle:
+    """A CSI driver of our own, and the provisioner that makes volumes by it.
+
+    The driver tells what it was called for, and needs no tools in its image. It is built with the versions
+    that the provisioner pins.
+    """
+    version, module = "6.4.0", "github.com/kubernetes-csi/external-provisioner/v6"
+    return Bundle(
+        name="csi",
+        module=module,
+        version=version,
+        packages={
+            "csi-provisioner": f"{module}/cmd/csi-provisioner",
+            "csi-driver": "kubewitness.example/csi",
+        },
+        stamps={"main.version": f"v{version}"},
+        main=Path(__file__).with_name("csi.go").read_text(),
+        need=CSI_DRIVER,
+    )
+
+
 def _witness() -> Bundle:
     """The program of the test image, for what agnhost does not tell or do."""
     return Bundle(
@@ -206,8 +231,12 @@ def _witness() -> Bundle:
 
 
 def bundles(kubernetes: str) -> tuple[Bundle, ...]:
-    """All bundles that make a cluster of that exact version ("1.37.2"), the longest build first."""
-    return (_kubernetes(kubernetes), _containerd(), _coredns(), _runc(), _cni(), _witness())
+    """All bundles for clusters of that exact version ("1.37.2"), the longest build first."""
+    return (_kubernetes(kubernetes), _csi(), _containerd(), _coredns(), _runc(), _cni(), _witness())
 
 
-ALL: Final = tuple(name for bundle in bundles(f"1.{LAST_MINOR}.0") for name in bundle.packages)
+_BUNDLES: Final = bundles(f"1.{LAST_MINOR}.0")
+#: What every cluster is made of.
+ALL: Final = tuple(name for bundle in _BUNDLES if not bundle.need for name in bundle.packages)
+#: What is had only for behaviours with a need, by that need.
+EXTRA: Final = {bundle.need: tuple(bundle.packages) for bundle in _BUNDLES if bundle.need}

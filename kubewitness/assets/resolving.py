@@ -13,7 +13,7 @@ from kubewitness.assets.building import Preparation, build, missing_tools, prepa
 from kubewitness.assets.directories import VARIABLES, from_path, in_directories
 from kubewitness.assets.golang import GoError, MissingModuleError, NoSpaceError, Toolchain
 from kubewitness.assets.images import archives
-from kubewitness.assets.recipes import ALL, Bundle, bundles
+from kubewitness.assets.recipes import ALL, EXTRA, Bundle, bundles
 from kubewitness.assets.releases import Downloader, DownloadError
 from kubewitness.assets.store import Progress, Store, cache_root, no_space
 from kubewitness.assets.versions import candidates, dismiss, parse
@@ -38,8 +38,9 @@ def resolve(version: str, names: Iterable[str] = ALL, *, progress: Progress) -> 
 def _resolve(version: str, names: Iterable[str], progress: Progress) -> Assets:
     search = _Search(Store(cache_root()), Toolchain.find(), Downloader(progress), progress)
     wanted = tuple(dict.fromkeys(names))
-    if unknown := [name for name in wanted if name not in ALL]:
-        raise AssetError(f"No such asset: {', '.join(unknown)}. There are: {', '.join(ALL)}.")
+    known = [*ALL, *itertools.chain(*EXTRA.values())]
+    if unknown := [name for name in wanted if name not in known]:
+        raise AssetError(f"No such asset: {', '.join(unknown)}. There are: {', '.join(known)}.")
     given = in_directories(wanted)
     if of_given := _version_of(version, given):
         exact = [of_given]

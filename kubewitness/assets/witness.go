@@ -1,15 +1,20 @@
 // The program of the test image kubewitness/witness: it tells what a container sees, and does as it is told.
 //
-//	witness serve [PORT]      answers the requests below until SIGTERM (default 8080)
+//	witness serve [PORT]      answers the requests below, and is a registry, until SIGTERM (default 8080)
 //	witness exit CODE         ends with that status
 //	witness append PATH TEXT  appends a line to a file, and ends
 //	witness listen PORT       ends with status 1 if it cannot bind the port, else stays
+//	witness get URL           prints what is answered there, and ends
 //
 // Environment of `serve`: WITNESS_READY=false begins not ready; WITNESS_LINGER=2s goes on to serve for that long
-// after SIGTERM, with readiness withdrawn, as a well-behaved server does.
+// after SIGTERM, with readiness withdrawn, as a well-behaved server does; WITNESS_FAREWELL=PATH has a line
+// appended there at SIGTERM and one at the end.
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,14 +24,19 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 var ready atomic.Bool
+
+// Every request has a connection of its own: a Service chooses an endpoint for each connection, not for each request.
+var client = http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func main() {
 	arguments := append(os.Args[1:], "", "", "")
@@ -43,7 +53,11 @@ func main() {
 		listener, err := net.Listen("tcp", ":"+arguments[1])
 		check(err)
 		fmt.Println("listening on", listener.Addr())
-		wait()
+		fmt.Println("ended by", wait())
+	case "get":
+		answer, err := get(arguments[1])
+		check(err)
+		fmt.Print(answer["body"])
 	default:
 		check(fmt.Errorf("unknown command %q", arguments[0]))
 	}
@@ -79,37 +93,147 @@ func serve(port string) {
 	handle("/remove", func(r *http.Request) (any, error) {
 		return map[string]any{}, os.RemoveAll(r.FormValue("path"))
 	})
+	handle("/say", func(r *http.Request) (any, error) {
+		_, err := fmt.Println(r.FormValue("text"))
+		return map[string]any{}, err
+	})
+	handle("/bind", func(r *http.Request) (any, error) { return map[string]any{}, bind(r.FormValue("port")) })
 	handle("/get", func(r *http.Request) (any, error) { return get(r.FormValue("url")) })
+	var polls poll
+	handle("/poll", func(r *http.Request) (any, error) {
+		return polls.start(r.FormValue("url"), r.FormValue("every"))
+	})
+	handle("/polled", func(*http.Request) (any, error) { return polls.end() })
 	handle("/mounts", func(*http.Request) (any, error) { return lines("/proc/self/mountinfo") })
 	handle("/be", func(r *http.Request) (any, error) {
 		ready.Store(r.FormValue("ready") == "true")
 		return map[string]any{"ready": ready.Load()}, nil
 	})
-	handle("/exit", func(r *http.Request) (any, error) {
+	http.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) {
 		code, err := strconv.Atoi(r.FormValue("code"))
-		if err == nil {
-			time.AfterFunc(50*time.Millisecond, func() { os.Exit(code) }) // after the answer
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
-		return map[string]any{}, err
+		answer := "{}" // with its length, so that it is whole when it is flushed: nobody is left to send the rest
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		io.WriteString(w, answer)
+		w.(http.Flusher).Flush()
+		os.Exit(code)
 	})
 	http.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
+	images := registry{blobs: map[string][]byte{}, asked: []string{}}
+	http.HandleFunc("/v2/", images.serve)
+	handle("/asked", func(*http.Request) (any, error) { return map[string]any{"asked": images.requests()}, nil })
 	listener, err := net.Listen("tcp", ":"+port)
 	check(err)
 	go func() { check(http.Serve(listener, nil)) }()
-	wait()
+	farewell(fmt.Sprint(wait()))
 	ready.Store(false)
 	linger, _ := time.ParseDuration(os.Getenv("WITNESS_LINGER"))
 	time.Sleep(linger)
+	farewell("ended")
 }
 
-func wait() {
+func wait() os.Signal {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	fmt.Println("ended by", <-signals)
+	return <-signals
+}
+
+func farewell(text string) {
+	fmt.Println(text)
+	if path := os.Getenv("WITNESS_FAREWELL"); path != "" {
+		check(appendLine(path, text))
+	}
+}
+
+func bind(port string) error {
+	listener, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
+// A registry has an image of this program under every name and tag, each another image, and remembers what it
+// was asked for. See the OCI distribution specification: a pull needs manifests and blobs, no more.
+type registry struct {
+	sync.Mutex
+	blobs map[string][]byte
+	asked []string
+}
+
+const (
+	manifestType = "application/vnd.oci.image.manifest.v1+json"
+	configType   = "application/vnd.oci.image.config.v1+json"
+	layerType    = "application/vnd.oci.image.layer.v1.tar"
+)
+
+func (r *registry) serve(w http.ResponseWriter, request *http.Request) {
+	r.Lock()
+	defer r.Unlock()
+	path := strings.TrimPrefix(request.URL.Path, "/v2/")
+	r.asked = append(r.asked, request.Method+" "+path)
+	digest, kind := path[strings.LastIndex(path, "/")+1:], "application/octet-stream"
+	if name, reference, found := strings.Cut(path, "/manifests/"); found {
+		kind = manifestType
+		if !strings.HasPrefix(reference, "sha256:") {
+			digest = r.image(name + ":" + reference)
+		}
+	}
+	content, found := r.blobs[digest]
+	if !found {
+		http.NotFound(w, request)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Docker-Content-Digest", digest)
+	http.ServeContent(w, request, "", time.Time{}, bytes.NewReader(content))
+}
+
+func (r *registry) requests() []string {
+	r.Lock()
+	defer r.Unlock()
+	return append([]string{}, r.asked...)
+}
+
+func (r *registry) image(name string) string {
+	program, err := os.ReadFile("/proc/self/exe")
+	check(err)
+	var layer bytes.Buffer
+	archive := tar.NewWriter(&layer)
+	check(archive.WriteHeader(&tar.Header{Name: "witness", Mode: 0o755, Size: int64(len(program))}))
+	_, err = archive.Write(program)
+	check(err)
+	check(archive.Close())
+	content := r.put(layerType, layer.Bytes())
+	config := r.put(configType, encoded(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": map[string]any{"Entrypoint": []string{"/witness"}, "Labels": map[string]any{"name": name}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []any{content["digest"]}},
+	}))
+	manifest := r.put(manifestType, encoded(map[string]any{
+		"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": []any{content},
+	}))
+	return manifest["digest"].(string)
+}
+
+func (r *registry) put(kind string, content []byte) map[string]any {
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+	r.blobs[digest] = content
+	return map[string]any{"mediaType": kind, "digest": digest, "size": len(content)}
+}
+
+func encoded(value any) []byte {
+	text, err := json.Marshal(value)
+	check(err)
+	return text
 }
 
 func environment() map[string]string {
@@ -165,15 +289,93 @@ func files(path string) (any, error) {
 	return map[string]any{"files": found}, err
 }
 
-func get(url string) (any, error) {
-	client := http.Client{Timeout: 5 * time.Second}
+func get(url string) (map[string]any, error) {
+	status, body, err := fetch(url)
+	return map[string]any{"status": status, "body": body}, err
+}
+
+func fetch(url string) (int, string, error) {
 	answer, err := client.Get(url)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	return map[string]any{"status": answer.StatusCode, "body": string(body)}, err
+	return answer.StatusCode, string(body), err
+}
+
+// A poll asks one URL at a steady pace, however long the answers take, and forgets none of its requests.
+type poll struct {
+	sync.Mutex
+	stop     chan struct{} // nil while nothing is polled
+	asking   sync.WaitGroup
+	sent     int
+	answers  map[string]int // how often each body came
+	failures []string       // requests without an answer, or with one that is not 200
+}
+
+func (p *poll) start(url, pace string) (any, error) {
+	every, err := time.ParseDuration(pace)
+	if err != nil {
+		return nil, err
+	}
+	p.Lock()
+	defer p.Unlock()
+	if p.stop != nil {
+		return nil, fmt.Errorf("a poll is under way")
+	}
+	p.stop, p.sent, p.answers, p.failures = make(chan struct{}), 0, map[string]int{}, []string{}
+	p.asking.Add(1)
+	go p.run(url, every, p.stop)
+	return map[string]any{"every": every.String()}, nil
+}
+
+func (p *poll) run(url string, every time.Duration, stop chan struct{}) {
+	defer p.asking.Done()
+	pace := time.NewTicker(every)
+	defer pace.Stop()
+	for {
+		p.Lock()
+		p.sent++
+		p.Unlock()
+		p.asking.Add(1)
+		go p.ask(url)
+		select {
+		case <-pace.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (p *poll) ask(url string) {
+	defer p.asking.Done()
+	asked := time.Now()
+	status, body, err := fetch(url)
+	p.Lock()
+	defer p.Unlock()
+	switch at := asked.UTC().Format(time.RFC3339Nano); {
+	case err != nil:
+		p.failures = append(p.failures, fmt.Sprintf("%s: %v", at, err))
+	case status != http.StatusOK:
+		p.failures = append(p.failures, fmt.Sprintf("%s: status %d, %s", at, status, body))
+	default:
+		p.answers[body]++
+	}
+}
+
+// end waits for the answers that are outstanding, and tells of all.
+func (p *poll) end() (any, error) {
+	p.Lock()
+	stop := p.stop
+	p.stop = nil
+	p.Unlock()
+	if stop == nil {
+		return nil, fmt.Errorf("no poll is under way")
+	}
+	close(stop)
+	p.asking.Wait()
+	return map[string]any{"sent": p.sent, "answers": p.answers, "failures": p.failures}, nil
 }
 
 func lines(path string) (any, error) {

@@ -7,9 +7,13 @@ after everything that came before, and answers its sender.
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import time
+
+from kubewitness.model.history import CaptureStatistics
+from kubewitness.model.verdict import Inconclusive
 
 MARKER = b"kubewitness-barrier:"
 CAPTURE_PORT, OWNERS_PORT = 9, 10
@@ -43,6 +47,21 @@ def answer(bound: socket.socket, payload: bytes, told: bytes) -> None:
         bound.sendto(received + told, sender)
         if payload.startswith(received):
             return
+
+
+def barrier(address: str, note: str = "", within_s: float = 30.0) -> CaptureStatistics:
+    """Returns when every packet so far is in the file. ``note`` travels, readable, in the barrier's packet.
+
+    ``address`` is the control plane's on the link to the host.
+    """
+    try:
+        told = json.loads(pass_through(address, note, within_s))
+    except (TimeoutError, ConnectionRefusedError) as error:
+        raise Inconclusive(
+            f"the capture did not answer within {within_s:g} s ({error}): it has died or is overrun;"
+            " see logs/capture.log and logs/sockets.log in the evidence"
+        ) from error
+    return CaptureStatistics(told["packets"], told["dropped"], tuple(told["interfaces"]))
 
 
 def pass_through(address: str, note: str, within_s: float) -> bytes:

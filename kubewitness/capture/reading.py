@@ -10,10 +10,9 @@ from typing import Any
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader
 
-from kubewitness.capture.barriers import MARKER, pass_through
+from kubewitness.capture.barriers import MARKER
 from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
-from kubewitness.model.verdict import Inconclusive
 from kubewitness.wire.decoder import Decoder
 
 API_PORTS, ETCD_PORTS = frozenset({8080}), frozenset({2379})
@@ -118,18 +117,3 @@ class Reading:
     def close(self) -> None:
         if self._packets is not None:
             self._packets.close()
-
-
-def barrier(address: str, note: str = "", within_s: float = 30.0) -> CaptureStatistics:
-    """Returns when every packet so far is in the file. ``note`` travels, readable, in the barrier's packet.
-
-    ``address`` is the control plane's on the link to the host.
-    """
-    try:
-        told = json.loads(pass_through(address, note, within_s))
-    except (TimeoutError, ConnectionRefusedError) as error:
-        raise Inconclusive(
-            f"the capture did not answer within {within_s:g} s ({error}): it has died or is overrun;"
-            " see logs/capture.log and logs/sockets.log in the evidence"
-        ) from error
-    return CaptureStatistics(told["packets"], told["dropped"], tuple(told["interfaces"]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from kubewitness.checks.selecting import metadata
 from kubewitness.checks.workloads import Check, Objects, at_every_change, reached
@@ -73,3 +75,32 @@ def never_started(pods: str, names: Iterable[str]) -> Check:
         lambda now: not started(now), lambda now: f"{started(now)} did",
         since=lambda now: wanted <= {metadata(each)["name"] for each in now},
     )  # fmt: skip
+
+
+#: What a CSI driver was called for, in order: a method, its request, and the error that it ended with or "".
+Calls = Iterable[dict[str, Any]]
+
+
+def called_for(calls: Calls, volume: str) -> list[str]:
+    """The methods that did something with a volume. To do it again at once is to have done it once."""
+    done = [
+        each["method"]
+        for each in calls
+        if not each["error"] and volume in (each["request"].get("volumeId"), each["request"].get("name"))
+    ]
+    return [method for method, _ in itertools.groupby(done)]
+
+
+def inline_volumes(calls: Calls, pod: str) -> list[str]:
+    """The volumes that a driver made for the pod with this uid alone, as part of it."""
+    contexts = [
+        (each["request"]["volumeId"], each["request"].get("volumeContext", {}))
+        for each in calls
+        if each["method"] == "NodePublishVolume" and not each["error"]
+    ]
+    return sorted({
+        volume
+        for volume, context in contexts
+        if context.get("csi.storage.k8s.io/ephemeral") == "true"
+        and context.get("csi.storage.k8s.io/pod.uid") == pod
+    })  # fmt: skip

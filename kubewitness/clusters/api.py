@@ -49,6 +49,10 @@ def pods(namespace: str) -> Resource:
     return Resource(f"/api/v1/namespaces/{namespace}/pods")
 
 
+def service_accounts(namespace: str) -> Resource:
+    return Resource(f"/api/v1/namespaces/{namespace}/serviceaccounts")
+
+
 def nodes() -> Resource:
     return Resource("/api/v1/nodes")
 
@@ -64,14 +68,15 @@ def collection_of(manifest: Mapping[str, Any], namespace: str) -> Resource:
 class Api:
     """Requests as one user of one cluster. Objects are dictionaries in the form of their JSON."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, context: str | None = None) -> None:
         configuration = Configuration()
         configuration.retries = False
         kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig), client_configuration=configuration, persist_config=False
-        )
+            config_file=str(kubeconfig), context=context, client_configuration=configuration,
+            persist_config=False,
+        )  # fmt: skip
         self._client = ApiClient(configuration)
-        self._host = configuration.host
+        self.host = configuration.host
 
     def close(self) -> None:
         self._client.rest_client.pool_manager.clear()
@@ -183,7 +188,7 @@ class Api:
     def _open(
         self, method: str, path: str, body: object, query: Mapping[str, str], kind: str, read_timeout_s: float
     ) -> urllib3.BaseHTTPResponse:
-        url = self._host + path + ("?" + urlencode(query) if query else "")
+        url = self.host + path + ("?" + urlencode(query) if query else "")
         headers = {"Accept": "application/json", "User-Agent": "kubewitness"}
         if body is not None:
             headers["Content-Type"] = kind

@@ -19,6 +19,8 @@ _EMULATION_TOOLS = {
 }  # fmt: skip
 _TUN = Path("/dev/net/tun")
 _FREE_BYTES = 4 << 30
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_INSTANCES = 40  # measured: 10 for the control plane, 9 for each node, and some to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def examine(*, emulated_nodes: bool = False) -> list[Finding]:
     """Everything that a local cluster needs, in the order in which it would be missed."""
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
-    found += [_namespaces(), _file_system("overlay"), _control_groups(), _space()]
+    found += [_namespaces(), _file_system("overlay"), _control_groups(), _watches(), _space()]
     if emulated_nodes:
         found += [_machine(), _tun()]
         found += [_tool(name, package) for name, package in _EMULATION_TOOLS.items()]
@@ -116,6 +118,15 @@ def _control_groups() -> Finding:
     missing = sorted({"cpu", "memory", "pids"} - set(names))
     advice = f"enable the controllers {', '.join(missing)}" if missing else ""
     return Finding("control groups", f"version {version}: {' '.join(sorted(names))}", advice)
+
+
+def _watches() -> Finding:
+    """A kube-proxy or kubelet that cannot watch its files ends as it starts."""
+    limit = int(_INOTIFY.read_text())
+    return Finding(
+        "inotify instances", f"at most {limit} for a user; a cluster with three nodes takes {_INSTANCES}",
+        "" if limit > _INSTANCES else "raise it: sysctl fs.inotify.max_user_instances=512",
+    )  # fmt: skip
 
 
 def _space() -> Finding:

@@ -88,19 +88,13 @@ class Emulated:
         while True:
             try:
                 api.wait(nodes(), node, is_ready, within_s=_LOOK_S, what=f"{node} to be Ready")
-            except Waited as waited:
-                status = self.keeper.ended(f"qemu/{node}")
-                if status is None and time.monotonic() < until:
-                    continue
-                ended = "did not come up" if status is None else f"ended with status {status}"
-                words = self.keeper.processes[f"qemu/{node}"].last_words()
-                logs = ", ".join(each.name for each in self._logs(node))
-                raise ClusterError(
-                    f"the emulated {node} {ended}: {waited}; its console ends with:\n{words}\n"
-                    f"  see also the logs {logs}"
-                ) from waited
-            else:
                 return
+            except Waited as waited:
+                if died := self.keeper.died():
+                    raise ClusterError(died) from waited
+                if time.monotonic() > until:
+                    words = self.keeper.processes[f"qemu/{node}"].last_words()
+                    raise ClusterError(f"{waited}; its console ends with:\n{words}") from waited
 
     def _logs(self, node: str) -> Iterator[Path]:
         for name in _LOGGED:

@@ -11,5 +11,9 @@ class HostLacks(ClusterError):
     """This host cannot hold a local cluster."""
 
 
+class Refused(ClusterError):
+    """What a cluster's provider does not do, by its promise or for want of a hand on the cluster."""
+
+
 class UsageError(Exception):
     """What was asked for makes no sense. Exit code 2."""

@@ -50,7 +50,8 @@ def _unpack(archives: list[Path], binaries: Path, keeper: Keeper, work: Path) ->
     toml = work / "containerd.toml"
     toml.write_text(configuration.containerd(binaries, work, "none", restricted=True))
     runtime = "containerd/images"
-    keeper.spawn(runtime, [binaries / "containerd", "--config", toml], ns="images", notify=True)
+    argv = [binaries / "containerd", "--config", toml]
+    keeper.spawn(runtime, argv, ns="images", notify=True, stays=False)
     keeper.wait_ready(runtime, _IMPORT_S)
     for archive in archives:
         argv = [binaries / "ctr", "-n", "k8s.io", "images", "import", "--local", archive]

@@ -48,6 +48,7 @@ class Keeper:
         self._news = threading.Condition()
         self._closed = False
         self.processes: dict[str, Process] = {}
+        self._dismissed: set[str] = set()
         self._marks: dict[str, int] = {}
         self._reader = threading.Thread(target=self._listen, name="keeper", daemon=True)
         self._reader.start()
@@ -112,14 +113,17 @@ class Keeper:
         stdin: Path | None = None,
         stdout: Path | None = None,
         capture: Mapping[str, Any] | None = None,
+        stays: bool = True,
         marked: bool = True,
     ) -> Process:
         """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3.
 
-        Without being ``marked`` it keeps root's group, and the capture may not know it by its connections.
+        One that ``stays`` is not to end before it is dismissed; see ``died``.
+        One that is not ``marked`` keeps root's group, and the capture may not know it by its connections.
         """
         log = self.directory / "logs" / (name.replace("/", "_") + ".log")
         with self._news:
+            (self._dismissed.discard if stays else self._dismissed.add)(name)
             for kind in ("exit", "ready"):
                 self._events.pop((kind, name), None)
         answer = self._ask(
@@ -158,18 +162,28 @@ class Keeper:
 
     def run(self, name: str, argv: Sequence[object], *, within_s: float = 30.0, **more: Any) -> None:
         """Runs a command to its end; a status other than 0 is an error."""
-        self.spawn(name, argv, **more)
+        self.spawn(name, argv, stays=False, **more)
         if (status := self.wait_exit(name, within_s)) != 0:
             raise ClusterError(
                 f"{name} failed with status {status}: {' '.join(map(str, argv))}\n"
                 f"{self.processes[name].last_words()}"
             )
 
-    def ended(self, name: str) -> int | None:
-        """The exit status of ``name`` if it has ended."""
+    def dismiss(self, *names: str) -> None:
+        """From now on these may end."""
         with self._news:
-            event = self._events.get(("exit", name))
-        return None if event is None else int(event["status"])
+            self._dismissed.update(names)
+
+    def died(self) -> str:
+        """What has ended though nobody had it end, with its last words; "" if all is well."""
+        with self._news:
+            ended = {name: event for (kind, name), event in self._events.items() if kind == "exit"}
+            found = [name for name in ended if name not in self._dismissed]
+        return "\n".join(
+            f"{name} has ended by itself with status {ended[name]['status']}:\n"
+            f"{self.processes[name].last_words()}"
+            for name in found
+        )
 
     def close(self) -> None:
         """Lets go. If this is the owner, returns when every process of the cluster has ended."""

@@ -5,26 +5,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import urllib3.exceptions
 
 from kubewitness.assets import Assets
-from kubewitness.clusters import configuration, dns, doctor, images, network, runs
-from kubewitness.clusters.api import Api, ApiError, nodes
+from kubewitness.capture.barriers import barrier
+from kubewitness.clusters import configuration, dns, images, network, objects, runs
+from kubewitness.clusters.api import Api, ApiError, Object, nodes
 from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
 from kubewitness.clusters.emulated import Emulated
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import START_S, Nodes, is_ready
+from kubewitness.clusters.provider import KUBECTL_S
 from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec, Topology
+from kubewitness.model.history import CaptureStatistics
+from kubewitness.model.verdict import Inconclusive
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 _FORWARD = Path(__file__).with_name("forward.py")
@@ -39,11 +46,11 @@ class LocalCluster:
     evidence: Path | None  # None: the run's own directory
     progress: Callable[[str], None]
     timings_s: dict[str, float] = field(default_factory=dict)
+    #: Its process has one name, by which the capture knows it, and drives run side by side.
+    _one_kubectl: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         """Brings everything up; whatever fails, nothing is left behind but the evidence."""
-        if self.spec.emulated:
-            doctor.require(emulated_nodes=True)
         self._began = time.monotonic()
         self.run = runs.create()
         self.keeper: Keeper | None = None
@@ -74,9 +81,47 @@ class LocalCluster:
         self.keeper.wait_ready("forward", START_S)
         return self.parts.published(LOOPBACK, port)
 
+    def facts(self) -> dict[str, Any]:
+        return {
+            "version": self.assets.kubernetes,
+            "start_s": {key.removesuffix("_s"): value for key, value in self.timings_s.items()},
+            "binaries": self.assets.facts(),
+        }
+
+    def snapshot(self) -> Mapping[str, Sequence[Object]]:
+        return objects.snapshot(self.api)
+
+    def kubectl(self, arguments: Sequence[str], stdin: object = None, *, within_s: float = KUBECTL_S) -> str:
+        """Runs inside the control plane, as a client on its loopback."""
+        assert self.keeper is not None
+        given, printed = (self.run.directory / f"kubectl.{each}" for each in ("stdin", "stdout"))
+        argv = [self.parts.binaries / "kubectl", "--kubeconfig", self.client_kubeconfig, *arguments]
+        with self._one_kubectl:
+            given.write_text(json.dumps(stdin))
+            self.keeper.run("kubectl", argv, ns="cp", stdin=given, stdout=printed, within_s=within_s)
+            return printed.read_text()
+
+    def barrier(self, note: str) -> CaptureStatistics:
+        assert self.keeper is not None
+        if died := self.keeper.died():
+            raise Inconclusive(f"the cluster is not what it was: {died}")
+        return barrier(self.inside, note)
+
+    def end(self, component: str) -> None:
+        assert self.keeper is not None
+        self.keeper.dismiss(component)
+        self.keeper.signal(component, signal.SIGKILL)
+        self.keeper.wait_exit(component, 10.0)
+
+    def restart(self, component: str) -> None:
+        assert self.keeper is not None
+        command = {"kube-scheduler": self.parts.scheduler}[component]
+        self.keeper.spawn(component, command(), ns="cp")
+
     def _mark(self, what: str) -> None:
         self.timings_s[what] = round(time.monotonic() - self._began, 3)
-        self.progress(f"{self.spec.label}: {what.replace('_', ' ')} after {self.timings_s[what]:.1f} s")
+        reached = what.removesuffix("_s").replace("_", " ")
+        self.progress(f"{self.spec.label}: {reached} after {self.timings_s[what]:.1f} s")
 
     def _start(self) -> None:
         directory = self.run.directory
@@ -111,6 +156,8 @@ class LocalCluster:
                 each.result()
             list(pool.map(self.wait_for_node, map(self.parts.node, self.nodes.first)))
             self._mark("node_ready_s")
+        if died := keeper.died():
+            raise ClusterError(died)
         if self.spec.topology is Topology.STANDARD:
             dns.install(self.api, self.assets)
         if self.spec.emulated:

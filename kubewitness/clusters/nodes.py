@@ -6,7 +6,9 @@ import itertools
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +16,14 @@ from kubewitness.assets import Assets
 from kubewitness.clusters import configuration, images, network, runs
 from kubewitness.clusters.api import Object
 from kubewitness.clusters.components import Components
+from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.model.cluster import ClusterSpec, Topology
 
 _CAP_SYS_RESOURCE = 24
 START_S = 90.0
 _PARTS = ("kubelet", "kube-proxy", "containerd")
+_LOOK_S = 0.01
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Nodes:
     keeper: Keeper
     _numbers: itertools.count[int] = field(init=False)
     images_root: Path | None = None
+    _mounts: dict[str, str] = field(default_factory=dict)  # each node's mount namespace
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(self.spec.all_nodes.stop)
@@ -70,7 +75,8 @@ class Nodes:
         path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
         runtime = f"containerd/{node}"
         containerd = [self.parts.binaries / "containerd", "--config", toml]
-        self.keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
+        process = self.keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
+        self._mounts[node] = _mount_namespace(Path(f"/proc/{process.pid}"))
         self.keeper.wait_ready(runtime, START_S)
         kubelet = self.parts.kubelet(number, taints, mounts=self.spec.mounts)
         self.keeper.spawn(f"kubelet/{node}", kubelet, ns=node, env=path, notify=True)
@@ -90,15 +96,48 @@ class Nodes:
             self.links(self.parts.node(other), [network.route_to_pods(number)])
         self.start(number, taints)
         self.start_proxy(number)
+        self.keeper.wait_ready(f"kubelet/{node}", START_S)
         return node
 
     def power_off(self, node: str) -> None:
         """Ends everything on a node at once, as if its power was cut; others only notice its silence."""
-        self.links("cp", [f"link set {network.port_of(node)} down"])
-        for pid in self._processes(node):
-            os.kill(pid, signal.SIGKILL)
-        for part in _PARTS:
-            self.keeper.wait_exit(f"{part}/{node}", START_S)
+        parts = self._dismissed(node)
+        self._cut_off(node)
+        for part in parts:
+            self.keeper.wait_exit(part, START_S)
+
+    def shut_down(self, node: str) -> None:
+        """Ends a node's parts one after the other, each in its own way, and then what is left there."""
+        for part in self._dismissed(node):
+            self.keeper.signal(part, signal.SIGTERM)
+            self.keeper.wait_exit(part, START_S)
+        self._cut_off(node)
+
+    def _dismissed(self, node: str) -> list[str]:
+        """The node's parts, which may end from now on."""
+        parts = [f"{part}/{node}" for part in _PARTS]
+        self.keeper.dismiss(*parts)
+        return parts
+
+    def pause(self, node: str) -> None:
+        """Stops every process on a node, pods included, until ``resume``. None of them is told.
+
+        The node's kernel goes on: it takes connections, which nobody serves. The freezer of control groups
+        would do the same, but its first version lets nobody kill what is frozen: that would outlive the run.
+        """
+        until = time.monotonic() + START_S
+        stopped: set[int] = set()
+        # What was seen stopped before a look can have started nothing that the look has missed.
+        while awake := self._processes(node) - stopped:
+            if time.monotonic() > until:
+                raise ClusterError(f"processes {sorted(awake)} on {node} cannot be stopped")
+            _send(awake, signal.SIGSTOP)
+            time.sleep(_LOOK_S)
+            stopped |= set(filter(_is_stopped, awake))
+
+    def resume(self, node: str) -> None:
+        """Lets a paused node go on where it was."""
+        _send(self._processes(node), signal.SIGCONT)
 
     def links(self, namespace: str, lines: Iterable[str]) -> None:
         """Lets `ip -batch` carry out lines in a namespace; "" is the host's."""
@@ -108,16 +147,19 @@ class Nodes:
         tool = shutil.which("ip") or "/sbin/ip"
         self.keeper.run(f"links/{label}", [tool, "-batch", script], ns=namespace)
 
+    def _cut_off(self, node: str) -> None:
+        self.links("cp", [f"link set {network.port_of(node)} down"])
+        _send(self._processes(node), signal.SIGKILL)
+
     def _directory(self, number: int) -> Path:
         return self.run.directory / "nodes" / self.parts.node(number)
 
     def _processes(self, node: str) -> set[int]:
         """The node's own processes, by their mount namespace, and those of its pods, by control group."""
-        namespace = _mount_namespace(Path(f"/proc/{self.keeper.processes[f'containerd/{node}'].pid}"))
         found = {
             int(each.name)
             for each in Path("/proc").iterdir()
-            if each.name.isdigit() and _mount_namespace(each) == namespace
+            if each.name.isdigit() and _mount_namespace(each) == self._mounts[node]
         }
         for group in runs.control_groups(f"{self.run.cgroup}/{node}"):
             for file in group.rglob("cgroup.procs"):
@@ -135,6 +177,21 @@ def _mount_namespace(process: Path) -> str:
         return str((process / "ns" / "mnt").readlink())
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # it has ended since, or is the host's
         return ""
+
+
+def _send(pids: Iterable[int], sig: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it has ended by itself since
+            os.kill(pid, sig)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Stopped, or ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] in "TZX"
 
 
 def _may_lower_oom_score() -> bool:

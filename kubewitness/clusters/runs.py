@@ -13,9 +13,10 @@ import fcntl
 import json
 import os
 import secrets
+import select
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,4 +218,25 @@ def _remove_group(group: Path) -> None:
     for child in group.iterdir():
         if child.is_dir():
             _remove_group(child)
+    outlive((group / "cgroup.procs").read_text().split() if (group / "cgroup.procs").exists() else [])
     group.rmdir()
+
+
+def outlive(pids: Iterable[str], within_s: float = 10.0) -> None:
+    """Returns when these processes have ended.
+
+    A keeper's lock is free as soon as it dies, but the kernel may still be ending its cluster's processes.
+    """
+    for pid in pids:
+        try:
+            ending = os.pidfd_open(int(pid))
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([ending], [], [], within_s)[0]:
+                raise ClusterError(
+                    f"process {pid} of a run that is over does not end within {within_s:g} s;"
+                    " end it, then run `kubewitness clean`"
+                )
+        finally:
+            os.close(ending)

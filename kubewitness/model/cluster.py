@@ -6,6 +6,13 @@ import enum
 from dataclasses import dataclass, field
 
 
+class Provider(enum.StrEnum):
+    """Who makes the cluster."""
+
+    LOCAL = "local"  # processes on this host
+    EXISTING = "existing"  # somebody else did, and gave a kubeconfig
+
+
 class Setup(enum.StrEnum):
     INSECURE = "insecure"
     TLS = "tls"
@@ -22,14 +29,19 @@ class ClusterSpec:
 
     ``mounts`` names those of needs.MOUNTS that its ``nodes`` can mount.
     ``emulated`` nodes are beside ``nodes`` others: machines of their own, with a kernel that mounts more.
+    Of an existing cluster ``names`` are those of its nodes that any pod may
+    run on, and ``disruption`` tells whether more of it may be changed than
+    namespaces that were made for the run.
     """
 
     version: str
-    provider: str
+    provider: Provider
     setup: Setup
     topology: Topology
     nodes: int = 1
-    mounts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    disruption: bool = False
+    mounts: tuple[str, ...] = field(default=(), kw_only=True)
     emulated: int = field(default=0, kw_only=True)
 
     @property
@@ -39,4 +51,8 @@ class ClusterSpec:
 
     @property
     def label(self) -> str:
-        return f"{self.setup}-{self.topology}"
+        return "existing" if self.provider is Provider.EXISTING else f"{self.setup}-{self.topology}"
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        return self.names or tuple(f"node{number}" for number in range(1, self.nodes + 1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 
+CAPTURED_TRAFFIC = "captured-traffic"  # what the parts say to each other is captured, readable or not
 READABLE_TRAFFIC = "readable-traffic"  # the API server's clients speak plaintext, or keys are at hand
 ETCD_TRAFFIC = "etcd-traffic"  # the same of etcd
 ENCRYPTED_TRAFFIC = "encrypted-traffic"
@@ -12,9 +13,11 @@ INSECURE_PORT = "insecure-port"  # a plaintext port, or the relay in its place
 REAL_NODES = "real-nodes"
 TWO_NODES = "two-nodes"
 CONTROLLERS = "controllers"  # a controller manager runs
+SERVICE_PROXY = "service-proxy"  # a service proxy runs on each node
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
-DISRUPTION = "disruption"  # components may be stopped
+DISRUPTION = "disruption"  # components may be stopped, and nodes changed
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
+CSI_DRIVER = "csi-driver"  # the nodes have the images of a CSI driver and of its provisioner
 KERNEL_NFS = "kernel:nfs"  # some node mounts NFS: its kernel can, and it has the tools
 KERNEL_ISCSI = "kernel:iscsi"  # the same of iSCSI disks,
 KERNEL_RBD = "kernel:rbd"  # of Ceph's block devices,
@@ -32,8 +35,11 @@ def mounts_label(kind: str) -> str:
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
-    """What a cluster of the local provider offers."""
-    has = {REAL_NODES, DISRUPTION}
+    """What a cluster offers."""
+    if spec.provider is Provider.EXISTING:
+        has = {REAL_NODES, CONTROLLERS, SERVICE_PROXY} | ({DISRUPTION} if spec.disruption else set())
+        return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))
+    has = {REAL_NODES, DISRUPTION, CAPTURED_TRAFFIC}
     has |= (
         {READABLE_TRAFFIC, ETCD_TRAFFIC, INSECURE_PORT}
         if spec.setup is Setup.INSECURE
@@ -41,5 +47,6 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
     )
     mounts = {*spec.mounts, *(EMULATED_MOUNTS if spec.emulated else ())}
     has |= {MOUNTS[kind] for kind in mounts}
-    has |= {CONTROLLERS, SHARED_DISK} if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
+    standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK, CSI_DRIVER}
+    has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

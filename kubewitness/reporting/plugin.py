@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from kubewitness.assets.images import PAUSE, WITNESS
 from kubewitness.capture.reading import BrokenEvidence
-from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.errors import ClusterError, Refused, UsageError
+from kubewitness.clusters.existing import Access, discover
 from kubewitness.clusters.mounting import mountable
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.needs import offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
 from kubewitness.reporting.results import Outcome, Results
@@ -22,14 +26,20 @@ from kubewitness.reporting.story import STORY
 
 EXIT_BROKEN, EXIT_USAGE, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 2, 3, 4
 ROOT = Path(__file__).parents[2]
+IMAGES = {"witness": WITNESS, "pause": PAUSE}
 RESULTS = pytest.StashKey[Results]()
+SPECS = pytest.StashKey[list[ClusterSpec]]()
 OUTCOME = pytest.StashKey[Outcome]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kubewitness", "Kubewitness: which cluster, and where its evidence goes")
     group.addoption("--kube-version", default="1.37", help="a minor such as 1.37, or exactly 1.37.2")
-    group.addoption("--provider", default="local", choices=["local"], help="who makes the cluster")
+    group.addoption(
+        "--provider",
+        choices=[str(each) for each in Provider],
+        help="who makes the cluster (default: local; existing for --kubeconfig)",
+    )
     group.addoption(
         "--setup",
         action="append",
@@ -37,17 +47,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="may be repeated; default: both",
     )
     group.addoption(
-        "--topology", action="append", choices=list(Topology), help="may be repeated; default: both"
+        "--topology",
+        action="append",
+        choices=[str(each) for each in Topology],
+        help="may be repeated; default: both",
     )
     group.addoption("--nodes", type=int, default=3, help="nodes of the standard topology (default 3)")
     group.addoption(
         "--emulated-nodes",
-        type=int,
+        type=_count,
         default=0,
         metavar="N",
         help="more nodes of the standard topology, with a kernel that mounts NFS and iSCSI (default 0)",
     )
-    group.addoption("--kubeconfig", help="an existing cluster; not available yet")
+    group.addoption(
+        "--kubeconfig",
+        type=Path,
+        help="judge this existing cluster; default with --provider existing: $KUBECONFIG or ~/.kube/config",
+    )
+    group.addoption("--context", help="of the kubeconfig; default: its current one")
+    group.addoption(
+        "--allow-disruption",
+        action="store_true",
+        help="of an existing cluster, change more than the namespaces made for the run: labels and taints of"
+        " nodes, objects without a namespace, files on nodes; all is undone",
+    )
+    group.addoption(
+        "--image",
+        action="append",
+        default=[],
+        type=_image,
+        metavar="NAME=REFERENCE",
+        help="where an existing cluster's nodes pull a test image: witness or pause; may be repeated",
+    )
     group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
     group.addoption("--replay", type=Path, help="judge the evidence of this run again; no cluster is made")
 
@@ -56,9 +88,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "behaviour(declared): the test proves this behaviour")
     for kind in Kind:
         config.addinivalue_line("markers", f"{kind}: behaviours of this kind")
-    if config.getoption("kubeconfig"):
+    if config.getoption("provider") == Provider.LOCAL and config.getoption("kubeconfig"):
         raise pytest.UsageError(
-            "--kubeconfig: provider `existing` is not available yet; leave it out for `local`"
+            "--provider local makes a cluster of its own, --kubeconfig names one that exists: leave one out"
+        )
+    if config.getoption("emulated_nodes") and (
+        access(config) or config.getoption("topology") == [Topology.MINIMAL]
+    ):
+        raise pytest.UsageError(
+            "--emulated-nodes: only the clusters of provider local and topology standard have any"
         )
     if (replay := config.getoption("replay")) and not (replay / "results.json").is_file():
         raise pytest.UsageError(
@@ -70,16 +108,49 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RESULTS] = Results(
         directory.absolute(), started, config.invocation_params.args, judged=config.getoption("replay")
     )
+    config.stash[SPECS] = _specs(config)
 
 
-def specs(config: pytest.Config) -> list[ClusterSpec]:
+def access(config: pytest.Config) -> Access | None:
+    """The way to an existing cluster, if one was asked for."""
+    named: Path | None = config.getoption("kubeconfig")
+    if named is None and config.getoption("provider") != Provider.EXISTING:
+        return None
+    default = os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config"
+    return Access(named or Path(default), config.getoption("context"))
+
+
+def _count(option: str) -> int:
+    if not option.isdecimal():
+        raise argparse.ArgumentTypeError(f"{option!r}: wanted is a number, 0 or more")
+    return int(option)
+
+
+def _image(option: str) -> tuple[str, str]:
+    name, _, reference = option.partition("=")
+    if name not in IMAGES or not reference:
+        raise argparse.ArgumentTypeError(
+            f"{option!r}: wanted is NAME=REFERENCE, NAME one of {', '.join(IMAGES)}"
+        )
+    return IMAGES[name], reference
+
+
+def _specs(config: pytest.Config) -> list[ClusterSpec]:
     """The clusters that were asked for, or that the replayed run had."""
     if replay := config.getoption("replay"):
         return Results.specs_of(replay)
+    if given := access(config):
+        try:
+            return [discover(given, disruption=config.getoption("allow_disruption"))]
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+        except ClusterError as error:
+            pytest.exit(str(error), EXIT_NO_CLUSTER)
     return [
         ClusterSpec(
-            config.getoption("kube_version"), config.getoption("provider"), Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes"), mountable(),
+            config.getoption("kube_version"), Provider.LOCAL, Setup(setup), Topology(topology),
+            1 if topology == Topology.MINIMAL else config.getoption("nodes"),
+            mounts=mountable(),
             emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
         )
         for setup in config.getoption("setup") or list(Setup)
@@ -89,7 +160,7 @@ def specs(config: pytest.Config) -> list[ClusterSpec]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "stage" in metafunc.fixturenames:
-        wanted = specs(metafunc.config)
+        wanted = metafunc.config.stash[SPECS]
         metafunc.parametrize(
             "stage", wanted, indirect=True, scope="session", ids=[each.label for each in wanted]
         )
@@ -157,6 +228,10 @@ def pytest_runtest_makereport(
     results = item.config.stash[RESULTS]
     if call.excinfo is not None and OUTCOME not in item.stash:
         item.stash[OUTCOME] = _outcome(call.excinfo.value)
+        if isinstance(call.excinfo.value, Refused):
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), 0, f"unsupported: {call.excinfo.value}")
+            return report  # type: ignore[return-value]
         if isinstance(call.excinfo.value, Broken | BrokenEvidence | ClusterError | Inconclusive):
             report.longrepr = results.explain(item.nodeid, declared, spec, item.stash[OUTCOME])
     if call.when == "call" and OUTCOME not in item.stash:
@@ -171,6 +246,8 @@ def _outcome(error: BaseException) -> Outcome:
     match error:
         case BrokenEvidence():
             return Outcome(Verdict.INCONCLUSIVE, f"the evidence cannot be read: {error}")
+        case Refused():
+            return Outcome(Verdict.UNSUPPORTED, f"disruption (refused: {error})")
         case Broken():
             return Outcome(Verdict.BROKEN, str(error), error.violations)
         case Inconclusive():

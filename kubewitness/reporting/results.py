@@ -15,9 +15,10 @@ from typing import Any
 
 from kubewitness import __version__
 from kubewitness.model.behaviour import Behaviour
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.verdict import Verdict, Violation
 from kubewitness.reporting import html, junit, schema
+from kubewitness.reporting.changes import changes
 from kubewitness.reporting.story import Story
 from kubewitness.reporting.timeline import timeline
 
@@ -52,12 +53,14 @@ class Results:
         return [
             ClusterSpec(
                 each["version"],
-                each["provider"],
+                Provider(each["provider"]),
                 Setup(each["setup"]),
                 Topology(each["topology"]),
                 each["nodes"],
-                tuple(each.get("mounts", ())),
-                emulated=each.get("emulated", 0),  # no run had any before the field was there
+                tuple(each.get("node_names", ())),
+                each.get("disruption", False),
+                mounts=tuple(each.get("mounts", ())),
+                emulated=each.get("emulated", 0),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -113,6 +116,7 @@ class Results:
                 "nodeid": nodeid,
                 "replay": self.replay_command(nodeid),
                 "timeline": timeline(story) if story else None,
+                "changes": changes(story.history) if story else [],
             }
         )
 
@@ -174,13 +178,20 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "mounts": list(spec.mounts),
         "emulated": spec.emulated,
         "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
-        "visibility": "plaintext" if spec.setup is Setup.INSECURE else "encrypted",
+        "visibility": _visibility(spec),
         "start_s": {},
         "teardown_s": None,
         "capture": None,
         "evidence": f"evidence/{spec.label}",
         "binaries": [],
+        **({"node_names": list(spec.names), "disruption": spec.disruption} if spec.names else {}),
     }
+
+
+def _visibility(spec: ClusterSpec) -> str:
+    if spec.provider is Provider.EXISTING:
+        return "uncaptured"
+    return "plaintext" if spec.setup is Setup.INSECURE else "encrypted"
 
 
 def _short(path: Path) -> str:

@@ -14,8 +14,8 @@ from kubewitness.clusters.following import State
 from kubewitness.model.observation import ApiObject
 from suites import manifests
 from suites.states import is_ready
+from suites.versions import version, versioned
 
-NODES = ("node1", "node2", "node3")
 NAME = "every"
 
 
@@ -26,6 +26,7 @@ class Watched:
     namespace: str
     seen: Recording
     created: ApiObject
+    nodes: tuple[str, ...]
     found: Any = None  # what else the drive found out
 
     @property
@@ -50,7 +51,7 @@ def all_ready(count: int) -> Callable[[Objects], bool]:
     return lambda found: len(found) == count and all(map(is_ready, found))
 
 
-def rolled_out(namespace: str, value: str, count: int = len(NODES)) -> Callable[[State], bool]:
+def rolled_out(namespace: str, value: str, count: int) -> Callable[[State], bool]:
     """Exactly ``count`` pods, all ready, all with the environment VERSION=value; and the controller knows."""
 
     def holds(state: State) -> bool:
@@ -67,26 +68,10 @@ def rolled_out(namespace: str, value: str, count: int = len(NODES)) -> Callable[
     return holds
 
 
-def versioned(value: str, **container: Any) -> manifests.Manifest:
-    """A pod's spec whose container has VERSION=value in its environment."""
-    return manifests.pod_spec(
-        manifests.container(env=[{"name": "VERSION", "value": value}], **container),
-        terminationGracePeriodSeconds=1,
-    )
-
-
-def version(obj: ApiObject) -> str:
-    return manifests.environment(obj).get("VERSION", "")
-
-
-def to_version(value: str) -> manifests.Manifest:
-    return manifests.with_environment("VERSION", value)
-
-
 def created(scene: Scene, seen: Recording, namespace: str, **fields: Any) -> ApiObject:
     """A DaemonSet of version 1 with a ready pod on each node."""
     made = scene.create(namespace, manifests.daemon_set(NAME, versioned("1"), **fields))
-    seen.until(rolled_out(namespace, "1"), what="version 1 on every node")
+    seen.until(rolled_out(namespace, "1", len(scene.nodes)), what="version 1 on every node")
     return made
 
 

@@ -14,8 +14,9 @@ from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites import manifests
 from suites.daemonsets.placement import affine_nodes
-from suites.daemonsets.sets import NAME, NODES, Watched, all_ready, pods_are, versioned
+from suites.daemonsets.sets import NAME, Watched, all_ready, pods_are
 from suites.states import is_ready, nodes_of
+from suites.versions import versioned
 
 Tell = Callable[..., Story]
 DAEMON_SETS = doc("concepts/workloads/controllers/daemonset")
@@ -32,16 +33,16 @@ def growing(scene: Scene) -> Watched:
     spec = {**versioned("1"), "tolerations": [{"key": reserved["key"], "operator": "Exists"}]}
     with scene.recording(pods(namespace)) as seen:
         made = scene.create(namespace, manifests.daemon_set(NAME, spec))
-        seen.until(pods_are(namespace, all_ready(len(NODES))), what="a pod on every node")
+        seen.until(pods_are(namespace, all_ready(len(scene.nodes))), what="a pod on every node")
         added = scene.add_node(reserved)
-        seen.until(pods_are(namespace, all_ready(len(NODES) + 1)), what="a pod on the new node")
+        seen.until(pods_are(namespace, all_ready(len(scene.nodes) + 1)), what="a pod on the new node")
         scene.power_off(added)
         scene.delete(nodes().item(added))
         seen.until(
-            pods_are(namespace, lambda now: len(now) == len(NODES)),
+            pods_are(namespace, lambda now: len(now) == len(scene.nodes)),
             what="the pod of the removed node to be gone", within_s=COLLECTED_S,
         )  # fmt: skip
-    return Watched(namespace, seen, made, added)
+    return Watched(namespace, seen, made, scene.nodes, added)
 
 
 def tell(now: Objects) -> str:
@@ -66,12 +67,12 @@ def test_new_node_gets_pod(growing: Watched, story: Tell) -> None:
         joined(growing),
         at_every_change(
             growing.pods, "one pod, no more, for each node and for the one that joined",
-            lambda now: len(set(affine_nodes(now))) == len(now) <= len(NODES) + 1, tell,
+            lambda now: len(set(affine_nodes(now))) == len(now) <= len(growing.nodes) + 1, tell,
         ),
         at_every_change(
             growing.pods, "a ready pod to stay on each of the others",
-            lambda now: set(nodes_of(filter(is_ready, now))) >= set(NODES), tell,
-            since=lambda now: len([each for each in now if is_ready(each)]) == len(NODES) + 1,
+            lambda now: set(nodes_of(filter(is_ready, now))) >= set(growing.nodes), tell,
+            since=lambda now: len([each for each in now if is_ready(each)]) == len(growing.nodes) + 1,
         ),
     )  # fmt: skip
 
@@ -85,5 +86,7 @@ def test_removed_node_pod_collected(growing: Watched, story: Tell) -> None:
     told = story(growing.seen.watched, f"{growing.namespace}/{NAME}")
     told.must(
         joined(growing),
-        in_the_end(growing.pods, f"pods on {NODES}", lambda now: nodes_of(now) == [*NODES], tell),
+        in_the_end(
+            growing.pods, f"pods on {growing.nodes}", lambda now: nodes_of(now) == [*growing.nodes], tell
+        ),
     )

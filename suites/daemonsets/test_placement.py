@@ -11,7 +11,7 @@ from kubewitness.checks.selecting import created_in, metadata, node_of, uid_of
 from kubewitness.checks.workloads import Objects, at_every_change, contains, equal, in_the_end
 from kubewitness.clusters.api import pods
 from kubewitness.model.behaviour import Kind, doc
-from kubewitness.model.needs import CONTROLLERS, READABLE_TRAFFIC, TWO_NODES
+from kubewitness.model.needs import CONTROLLERS, DISRUPTION, READABLE_TRAFFIC, TWO_NODES
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
@@ -19,16 +19,15 @@ from suites import manifests
 from suites.daemonsets.placement import affine_nodes, binding_targets
 from suites.daemonsets.sets import (
     NAME,
-    NODES,
     Watched,
     all_ready,
     created,
     labelled,
     pods_are,
     sets,
-    versioned,
 )
 from suites.states import controller_of, nodes_of, staying
+from suites.versions import versioned
 
 Tell = Callable[..., Story]
 DAEMON_SETS = doc("concepts/workloads/controllers/daemonset")
@@ -47,7 +46,7 @@ def placed(scene: Scene) -> Watched:
         counted = manifests.daemon_set("counted", replicas=1)
         strict = {"fieldValidation": "Strict"}
         replicas = scene.refusal("POST", sets(namespace).path, counted, query=strict)
-    return Watched(namespace, seen, made, (scale, replicas))
+    return Watched(namespace, seen, made, scene.nodes, (scale, replicas))
 
 
 @behaviour(
@@ -59,7 +58,7 @@ def test_one_pod_per_node(placed: Watched, story: Tell) -> None:
     told = story(placed.seen.watched, f"{placed.namespace}/{NAME}")
     told.must(
         in_the_end(
-            placed.pods, f"one pod on each of {NODES}", lambda now: nodes_of(now) == [*NODES],
+            placed.pods, f"one pod on each of {placed.nodes}", lambda now: nodes_of(now) == [*placed.nodes],
             lambda now: f"pods on {nodes_of(now)}",
         ),
         at_every_change(
@@ -84,8 +83,8 @@ def test_has_no_replicas(placed: Watched, story: Tell) -> None:
         equal("the answer to one with replicas", 400, replicas["status"]),
         contains("a refusal", 'unknown field "spec.replicas"', replicas["message"]),
         in_the_end(
-            placed.sets, f"{len(NODES)} pods wanted, as many as nodes",
-            lambda now: [each["status"]["desiredNumberScheduled"] for each in now] == [len(NODES)],
+            placed.sets, f"{len(placed.nodes)} pods wanted, as many as nodes",
+            lambda now: [each["status"]["desiredNumberScheduled"] for each in now] == [len(placed.nodes)],
             lambda now: str([each["status"] for each in now]),
         ),
     )  # fmt: skip
@@ -105,7 +104,7 @@ def test_placed_by_default_scheduler(placed: Watched, story: Tell) -> None:
         happens_in_order(first, bound),
         equal(
             "the nodes that pods were made for, and those that they were bound to",
-            [*NODES],
+            [*placed.nodes],
             binding_targets(placed.seen.history, placed.namespace),
         ),
     )
@@ -118,33 +117,34 @@ def selected(scene: Scene) -> Watched:
     key = f"kubewitness/{namespace}"
     spec = {**versioned("1"), "nodeSelector": {key: "yes"}}
     with scene.recording(pods(namespace)) as seen:
-        scene.patch(*labelled("node2", key, "yes"))
+        scene.patch(*labelled(scene.nodes[-2], key, "yes"))
         made = scene.create(namespace, manifests.daemon_set(NAME, spec))
         seen.until(pods_are(namespace, all_ready(1)), what="a pod on the labelled node")
-        scene.patch(*labelled("node3", key, "yes"))
+        scene.patch(*labelled(scene.nodes[-1], key, "yes"))
         seen.until(pods_are(namespace, all_ready(2)), what="a pod on the second labelled node")
-        scene.patch(*labelled("node2", key, None))
+        scene.patch(*labelled(scene.nodes[-2], key, None))
         seen.until(pods_are(namespace, all_ready(1)), what="the pod on the unlabelled node to go")
-    scene.patch(*labelled("node3", key, None))
-    return Watched(namespace, seen, made)
+    scene.patch(*labelled(scene.nodes[-1], key, None))
+    return Watched(namespace, seen, made, scene.nodes)
 
 
 @behaviour(
     "daemonsets/node-selector-limits-placement",
     says="A DaemonSet with a node selector runs pods only on the nodes that match, and follows changes of"
     " their labels.",
-    kind=Kind.REQUIRED, source=DAEMON_SETS, needs=ON_NODES,
+    kind=Kind.REQUIRED, source=DAEMON_SETS, needs={*ON_NODES, DISRUPTION},
 )  # fmt: skip
 def test_node_selector_limits_placement(selected: Watched, story: Tell) -> None:
+    last = selected.nodes[-1]
     told = story(selected.seen.watched, f"{selected.namespace}/{NAME}")
     told.must(
         at_every_change(
             selected.pods, "pods for labelled nodes only",
-            lambda now: set(affine_nodes(now)) <= {"node2", "node3"},
+            lambda now: set(affine_nodes(now)) <= {*selected.nodes[-2:]},
             lambda now: f"pods for {affine_nodes(now)}",
         ),
         in_the_end(
-            selected.pods, "a pod on node3 alone", lambda now: nodes_of(now) == ["node3"],
+            selected.pods, f"a pod on {last} alone", lambda now: nodes_of(now) == [last],
             lambda now: f"pods on {nodes_of(now)}",
         ),
     )  # fmt: skip
@@ -155,25 +155,26 @@ def repelled(scene: Scene) -> Watched:
     """A tainted node, one DaemonSet that tolerates the taint, and one that does not."""
     namespace = scene.namespace()
     tolerant = {**versioned("1"), "tolerations": [{"key": TAINT["key"], "operator": "Exists"}]}
-    scene.taint("node2", [TAINT])
+    scene.taint(scene.nodes[-2], [TAINT])
     with scene.recording(pods(namespace)) as seen:
         scene.create(namespace, manifests.daemon_set("tolerant", tolerant))
         made = scene.create(namespace, manifests.daemon_set("plain", versioned("1")))
-        seen.until(pods_are(namespace, all_ready(5)), what="five pods, three of them tolerant")
-    scene.taint("node2", [])
-    return Watched(namespace, seen, made)
+        seen.until(pods_are(namespace, all_ready(2 * len(scene.nodes) - 1)), what="all pods but one")
+    scene.taint(scene.nodes[-2], [])
+    return Watched(namespace, seen, made, scene.nodes)
 
 
 @behaviour(
     "daemonsets/taints-and-tolerations",
     says="A DaemonSet's pod runs on a tainted node only if its template tolerates the taint, save for the"
     " tolerations that the controller adds itself.",
-    kind=Kind.REQUIRED, source=DAEMON_SETS, needs=ON_NODES,
+    kind=Kind.REQUIRED, source=DAEMON_SETS, needs={*ON_NODES, DISRUPTION},
 )  # fmt: skip
 def test_taints_and_tolerations(repelled: Watched, story: Tell) -> None:
     def plain(now: Objects) -> list[str]:
         return nodes_of(each for each in now if controller_of(each) == uid_of(repelled.created))
 
+    *untainted, tainted, last = repelled.nodes
     added = {
         "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/disk-pressure",
         "node.kubernetes.io/memory-pressure", "node.kubernetes.io/pid-pressure",
@@ -182,12 +183,12 @@ def test_taints_and_tolerations(repelled: Watched, story: Tell) -> None:
     told = story(repelled.seen.watched, f"{repelled.namespace}/plain")
     told.must(
         at_every_change(
-            repelled.pods, "no intolerant pod on node2", lambda now: "node2" not in plain(now),
+            repelled.pods, f"no intolerant pod on {tainted}", lambda now: tainted not in plain(now),
             lambda now: f"pods on {plain(now)}",
         ),
         in_the_end(
-            repelled.pods, "tolerant pods on all three nodes, others on two",
-            lambda now: nodes_of(now) == ["node1", "node1", "node2", "node3", "node3"],
+            repelled.pods, "tolerant pods on all nodes, others on all but one",
+            lambda now: nodes_of(now) == sorted([*repelled.nodes, *untainted, last]),
             lambda now: f"pods on {nodes_of(now)}",
         ),
         in_the_end(
@@ -205,14 +206,16 @@ def deleted(scene: Scene) -> Watched:
     with scene.recording(pods(namespace)) as seen:
         made = scene.create(namespace, manifests.daemon_set("orphaning", versioned("1")))
         scene.create(namespace, manifests.daemon_set("collecting", versioned("1")))
-        seen.until(pods_are(namespace, all_ready(2 * len(NODES))), what="the pods of both")
+        seen.until(pods_are(namespace, all_ready(2 * len(scene.nodes))), what="the pods of both")
         scene.delete(f"{sets(namespace).path}/orphaning", propagation="Orphan")
         scene.delete(f"{sets(namespace).path}/collecting", propagation="Background")
         seen.until(
-            pods_are(namespace, lambda now: len(now) == len(NODES) and not any(map(controller_of, now))),
+            pods_are(
+                namespace, lambda now: len(now) == len(scene.nodes) and not any(map(controller_of, now))
+            ),
             what="only orphans to be left",
         )
-    return Watched(namespace, seen, made)
+    return Watched(namespace, seen, made, scene.nodes)
 
 
 @behaviour(
@@ -232,8 +235,8 @@ def test_delete_removes_pods(deleted: Watched, story: Tell) -> None:
             lambda now: str([metadata(each)["name"] for each in now]),
         ),
         at_every_change(
-            deleted.pods, "no orphan to end", lambda now: len(orphans(now)) == len(NODES),
+            deleted.pods, "no orphan to end", lambda now: len(orphans(now)) == len(deleted.nodes),
             lambda now: str([metadata(each)["name"] for each in orphans(now)]),
-            since=lambda now: len([each for each in now if node_of(each)]) == 2 * len(NODES),
+            since=lambda now: len([each for each in now if node_of(each)]) == 2 * len(deleted.nodes),
         ),
     )  # fmt: skip

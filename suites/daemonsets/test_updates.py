@@ -16,17 +16,15 @@ from kubewitness.reporting.story import Story
 from suites import manifests
 from suites.daemonsets.sets import (
     NAME,
-    NODES,
     Watched,
+    all_ready,
     created,
     pods_are,
     rolled_out,
     sets,
-    to_version,
-    version,
-    versioned,
 )
 from suites.states import nodes_of, ready, staying, waiting_reason
+from suites.versions import to_version, version, versioned
 
 Tell = Callable[..., Story]
 UPDATES = doc("tasks/manage-daemon/update-daemon-set")
@@ -39,14 +37,15 @@ def tell(now: Objects) -> str:
     return str([(node_of(each), version(each), len(ready([each]))) for each in now])
 
 
-def begun(now: Objects) -> bool:
-    return len(ready(now)) == len(NODES)
+def begun(watched: Watched) -> Callable[[Objects], bool]:
+    """From when all pods of the first version were ready on, there is an update to judge."""
+    return lambda now: len(ready(now)) == len(watched.nodes)
 
 
 @drive
 def by_hand(scene: Scene) -> Watched:
     """A changed template under OnDelete, then one pod deleted."""
-    namespace = scene.namespace()
+    namespace, complete = scene.namespace(), all_ready(len(scene.nodes))
     with scene.recording(pods(namespace), sets(namespace)) as seen:
         made = created(scene, seen, namespace, updateStrategy={"type": "OnDelete"})
         changed = scene.patch(f"{sets(namespace).path}/{NAME}", to_version("2"))
@@ -56,13 +55,13 @@ def by_hand(scene: Scene) -> Watched:
             what="the controller to have seen the change",
         )
         listed = scene.request("GET", pods(namespace).path)["items"]
-        (doomed,) = [each for each in listed if node_of(each) == "node2"]
+        (doomed,) = [each for each in listed if node_of(each) == scene.nodes[-2]]
         scene.delete(pods(namespace).item(metadata(doomed)["name"]))
         seen.until(
-            pods_are(namespace, lambda now: begun(now) and uid_of(doomed) not in map(uid_of, now)),
+            pods_are(namespace, lambda now: complete(now) and uid_of(doomed) not in map(uid_of, now)),
             what="the deleted pod to be replaced",
         )
-    return Watched(namespace, seen, made, doomed)
+    return Watched(namespace, seen, made, scene.nodes, doomed)
 
 
 @behaviour(
@@ -72,16 +71,18 @@ def by_hand(scene: Scene) -> Watched:
     kind=Kind.REQUIRED, source=UPDATES, needs={CONTROLLERS},
 )  # fmt: skip
 def test_on_delete_waits_for_deletion(by_hand: Watched, story: Tell) -> None:
+    chosen = node_of(by_hand.found)
+    others = {*by_hand.nodes} - {chosen}
     told = story(by_hand.seen.watched, f"{by_hand.namespace}/{NAME}")
     told.must(
         at_every_change(
             by_hand.pods, "the old version on the nodes whose pods nobody deleted",
-            lambda now: {"node1", "node3"} <= {node_of(each) for each in ready(now) if version(each) == "1"},
-            tell, since=begun,
+            lambda now: others <= {node_of(each) for each in ready(now) if version(each) == "1"},
+            tell, since=begun(by_hand),
         ),
         in_the_end(
-            by_hand.pods, "the new version on node2",
-            lambda now: [version(each) for each in now if node_of(each) == "node2"] == ["2"], tell,
+            by_hand.pods, f"the new version on {chosen}",
+            lambda now: [version(each) for each in now if node_of(each) == chosen] == ["2"], tell,
         ),
     )  # fmt: skip
 
@@ -93,13 +94,13 @@ def rolled(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), sets(namespace)) as seen:
         made = created(scene, seen, namespace, updateStrategy=manifests.rolling(maxUnavailable=1))
         scene.patch(f"{sets(namespace).path}/{NAME}", to_version("2"))
-        seen.until(rolled_out(namespace, "2"), what="version 2 on every node")
+        seen.until(rolled_out(namespace, "2", len(scene.nodes)), what="version 2 on every node")
         scene.kubectl("rollout", "undo", f"daemonset/{NAME}", "--to-revision=1", "-n", namespace)
-        seen.until(rolled_out(namespace, "1"), what="version 1 on every node again")
+        seen.until(rolled_out(namespace, "1", len(scene.nodes)), what="version 1 on every node again")
         revisions = scene.request(
             "GET", Resource(f"/apis/apps/v1/namespaces/{namespace}/controllerrevisions").path
         )
-    return Watched(namespace, seen, made, revisions["items"])
+    return Watched(namespace, seen, made, scene.nodes, revisions["items"])
 
 
 @behaviour(
@@ -113,11 +114,11 @@ def test_rolling_update_respects_max_unavailable(rolled: Watched, story: Tell) -
     told.must(
         at_every_change(
             rolled.pods, "pods ready on two of three nodes",
-            lambda now: len(set(nodes_of(ready(now)))) >= len(NODES) - 1, tell, since=begun,
+            lambda now: len(set(nodes_of(ready(now)))) >= len(rolled.nodes) - 1, tell, since=begun(rolled),
         ),
         at_every_change(
             rolled.pods, "no second pod for a node before the first is gone",
-            lambda now: len(staying(now)) <= len(NODES), tell, since=begun,
+            lambda now: len(staying(now)) <= len(rolled.nodes), tell, since=begun(rolled),
         ),
     )  # fmt: skip
 
@@ -133,7 +134,7 @@ def test_rollback_restores_revision(rolled: Watched, story: Tell) -> None:
     told.must(
         in_the_end(
             rolled.pods, "version 1 on every node",
-            lambda now: nodes_of(now) == [*NODES] and {version(each) for each in now} == {"1"}, tell,
+            lambda now: nodes_of(now) == [*rolled.nodes] and {version(each) for each in now} == {"1"}, tell,
         ),
         in_the_end(
             rolled.sets, "the first template in the DaemonSet",
@@ -152,8 +153,8 @@ def surging(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), sets(namespace)) as seen:
         made = created(scene, seen, namespace, updateStrategy=strategy)
         scene.patch(f"{sets(namespace).path}/{NAME}", to_version("2"))
-        seen.until(rolled_out(namespace, "2"), what="version 2 on every node")
-    return Watched(namespace, seen, made)
+        seen.until(rolled_out(namespace, "2", len(scene.nodes)), what="version 2 on every node")
+    return Watched(namespace, seen, made, scene.nodes)
 
 
 @behaviour(
@@ -167,11 +168,11 @@ def test_rolling_update_respects_max_surge(surging: Watched, story: Tell) -> Non
     told.must(
         at_every_change(
             surging.pods, "at most one pod more than nodes",
-            lambda now: len(staying(now)) <= len(NODES) + 1, tell, since=begun,
+            lambda now: len(staying(now)) <= len(surging.nodes) + 1, tell, since=begun(surging),
         ),
         at_every_change(
             surging.pods, "a ready pod on every node",
-            lambda now: set(nodes_of(ready(now))) == set(NODES), tell, since=begun,
+            lambda now: set(nodes_of(ready(now))) == set(surging.nodes), tell, since=begun(surging),
         ),
     )  # fmt: skip
 
@@ -189,8 +190,8 @@ def stuck(scene: Scene) -> Watched:
             what="a pod to lack its image",
         )
         scene.patch(path, {"spec": {"template": {"spec": versioned("3")}}})
-        seen.until(rolled_out(namespace, "3"), what="version 3 on every node")
-    return Watched(namespace, seen, made)
+        seen.until(rolled_out(namespace, "3", len(scene.nodes)), what="version 3 on every node")
+    return Watched(namespace, seen, made, scene.nodes)
 
 
 @behaviour(
@@ -208,6 +209,6 @@ def test_rolling_update_waits_for_ready(stuck: Watched, story: Tell) -> None:
         ),
         at_every_change(
             stuck.pods, "pods ready on two of three nodes",
-            lambda now: len(set(nodes_of(ready(now)))) >= len(NODES) - 1, tell, since=begun,
+            lambda now: len(set(nodes_of(ready(now)))) >= len(stuck.nodes) - 1, tell, since=begun(stuck),
         ),
     )  # fmt: skip

@@ -91,7 +91,7 @@ def untainted(stage: Stage) -> Stage:
     scheduler that has just been started may not watch yet.
     """
     scene = stage.scene("untainted")
-    scene.taint("node1", [])
+    scene.taint(scene.nodes[0], [])
     namespace = scene.namespace()
     scene.request("POST", pods(namespace).path, pause_pod(namespace, "first"))
     scene.wait(pods(namespace), "first", is_bound, what="first to be bound", within_s=START_S)

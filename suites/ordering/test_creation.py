@@ -21,7 +21,13 @@ from kubewitness.checks.ordering import (
 )
 from kubewitness.checks.selecting import delivery, etcd_delivery, response, watches
 from kubewitness.model.behaviour import ARTICLE, Kind, doc
-from kubewitness.model.needs import ETCD_TRAFFIC, NOT_READY_NODE, READABLE_TRAFFIC, TLS_KEYS
+from kubewitness.model.needs import (
+    CAPTURED_TRAFFIC,
+    ETCD_TRAFFIC,
+    NOT_READY_NODE,
+    READABLE_TRAFFIC,
+    TLS_KEYS,
+)
 from kubewitness.model.observation import ApiRequest, WatchEvent
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
@@ -206,7 +212,7 @@ def test_untainted_not_ready_node_is_used(solo: LifeStory) -> None:
 @behaviour(
     "ordering/only-apiserver-reaches-etcd",
     says="No process but an API server opens a connection to etcd.",
-    kind=Kind.OBSERVED, source=COMPONENTS,
+    kind=Kind.OBSERVED, source=COMPONENTS, needs={CAPTURED_TRAFFIC},
 )  # fmt: skip
 def test_only_apiserver_reaches_etcd(life: Life, story: Callable[..., Story]) -> None:
     told = story(life.from_the_start)

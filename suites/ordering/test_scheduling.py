@@ -31,7 +31,8 @@ BOTH = {READABLE_TRAFFIC, ETCD_TRAFFIC}
 )  # fmt: skip
 def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> None:
     namespace = scene.namespace()
-    scene.taint("node1", [NOT_READY])
+    (node,) = scene.nodes
+    scene.taint(node, [NOT_READY])
     with scene.recording(pods(namespace)) as recording:
         scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "repelled"))
         event = scene.wait(
@@ -40,11 +41,11 @@ def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> 
             what="FailedScheduling", within_s=START_S,
         )  # fmt: skip
         repelled = scene.request("GET", pods(namespace).item("repelled"))
-        scene.taint("node1", [])
+        scene.taint(node, [])
         scene.wait(pods(namespace), "repelled", is_bound, what="repelled to be bound", within_s=START_S)
     told = story(recording.history, f"{namespace}/repelled")
     told.first("delivered", delivery(repelled["metadata"]["uid"], kind="ADDED", to="kube-scheduler"))
-    untaint = told.first("taint removed", request("PATCH", "nodes", "", "node1", "suite"))
+    untaint = told.first("taint removed", request("PATCH", "nodes", "", node, "suite"))
     binding = request("POST", "pods/binding", namespace, "repelled")
     told.first("bound once it is gone", binding)
     told.must(none_before(binding, untaint), says_why(event, "untolerated taint"))
@@ -62,7 +63,7 @@ def test_no_scheduler_no_binding(untainted: Stage, scene: Scene, story: Tell) ->
     with scene.recording(pods(namespace)) as recording:
         with scene.without("kube-scheduler"):
             scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "waiting"))
-            scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "pinned", nodeName="node1"))
+            scene.kubectl("create", "-f", "-", stdin=pause_pod(namespace, "pinned", nodeName=scene.nodes[0]))
             pinned = scene.wait(pods(namespace), "pinned", is_running, what="pinned to run", within_s=START_S)
         scene.wait(pods(namespace), "waiting", is_bound, what="waiting to be bound", within_s=START_S)
     told = story(recording.history, f"{namespace}/waiting", f"{namespace}/pinned")

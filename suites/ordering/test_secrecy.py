@@ -9,6 +9,7 @@ from kubewitness.checks.ordering import visible
 from kubewitness.clusters.api import pods
 from kubewitness.model.behaviour import Kind, doc
 from kubewitness.model.cluster import Setup
+from kubewitness.model.needs import CAPTURED_TRAFFIC
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.ordering.conftest import START_S
@@ -21,6 +22,7 @@ from suites.states import is_bound
     says="In `tls` a marker put into a pod, a secret and a token appears on no link, while the same filter"
     " finds it in `insecure`.",
     kind=Kind.REQUIRED, source=doc("concepts/security/controlling-access"),
+    needs={CAPTURED_TRAFFIC},
 )  # fmt: skip
 def test_tls_hides_every_payload(untainted: Stage, scene: Scene, story: Callable[..., Story]) -> None:
     namespace = scene.namespace()

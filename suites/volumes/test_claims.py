@@ -12,7 +12,7 @@ from kubewitness.checks.volumes import fits, owner_of, volume_of
 from kubewitness.checks.workloads import Objects, at_every_change, equal, in_the_end, reached
 from kubewitness.clusters.api import Resource, pods
 from kubewitness.model.behaviour import Kind, doc
-from kubewitness.model.needs import CONTROLLERS, SHARED_DISK, TWO_NODES
+from kubewitness.model.needs import CONTROLLERS, DISRUPTION, SHARED_DISK, TWO_NODES
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
@@ -31,20 +31,8 @@ from suites.volumes.claiming import (
     volumes,
     volumes_are,
 )
-from suites.volumes.mounting import (
-    ON_NODE,
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    host_path,
-    idle_pod,
-    mount,
-    named,
-    witness_pod,
-)
+from suites.volumes.mounting import ON_NODE, complains, host_path, idle_pod, mount, witness_pod
+from suites.watching import Watched, all_ready, complained, events, gone, named
 
 Tell = Callable[..., Story]
 PERSISTENT = doc("concepts/storage/persistent-volumes")
@@ -94,7 +82,7 @@ def matched(scene: Scene) -> Watched:
     "volumes/pvc-binds-matching-pv",
     says="A claim is bound to a volume that offers its class, access modes and at least its size, one claim"
     " to one volume.",
-    kind=Kind.REQUIRED, source=PERSISTENT, needs={CONTROLLERS},
+    kind=Kind.REQUIRED, source=PERSISTENT, needs={DISRUPTION, CONTROLLERS},
 )  # fmt: skip
 def test_pvc_binds_matching_pv(matched: Watched, story: Tell) -> None:
     offered = {
@@ -139,7 +127,6 @@ def test_pvc_binds_matching_pv(matched: Watched, story: Tell) -> None:
     )  # fmt: skip
 
 
-HOLDERS = ("node2", "node3")
 CLASSES = Resource("/apis/storage.k8s.io/v1/storageclasses")
 
 
@@ -156,12 +143,12 @@ def local_volume(namespace: str, name: str, node: str) -> dict[str, Any]:
 @drive
 def local(scene: Scene) -> Watched:
     """Local volumes on two nodes, claims that wait for pods, and a pod that is to go elsewhere."""
-    namespace = scene.namespace()
-    told: dict[str, Any] = {}
+    namespace, holders = scene.namespace(), scene.nodes[-2:]
+    told: dict[str, Any] = {"holders": holders}
     with scene.recording(pods(namespace), volumes(), claims(namespace), events(namespace)) as seen:
         base = host_path("base", f"{ON_NODE}/{namespace}", "DirectoryOrCreate")
-        makers = [f"maker-{node}" for node in HOLDERS]
-        for node, maker in zip(HOLDERS, makers, strict=True):
+        makers = [f"maker-{node}" for node in holders]
+        for node, maker in zip(holders, makers, strict=True):
             scene.create(namespace, witness_pod(maker, [mount("base", "/base")], [base], nodeName=node))
         scene.create(
             "",
@@ -170,7 +157,7 @@ def local(scene: Scene) -> Watched:
                 "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer",
             },
         )  # fmt: skip
-        homes = {**{node: node for node in HOLDERS}, "idle": HOLDERS[0]}
+        homes = {**{node: node for node in holders}, "idle": holders[0]}
         for name, node in homes.items():
             scene.create("", local_volume(namespace, name, node))
         waiting = dict.fromkeys(homes, "waiting for first consumer")
@@ -184,19 +171,19 @@ def local(scene: Scene) -> Watched:
         )
         seen.until(complained(namespace, "WaitForFirstConsumer", waiting), what="the claims to wait")
         seen.until(all_ready(namespace, *makers), what="the makers to be ready")
-        for node, maker in zip(HOLDERS, makers, strict=True):
+        for node, maker in zip(holders, makers, strict=True):
             scene.ask(namespace, maker, "append", path="/base/name", text=node)
         told["waiting"] = scene.request("GET", claims(namespace).path)["items"]
-        for node in HOLDERS:
+        for node in holders:
             scene.create(
                 namespace, witness_pod(f"user-{node}", [mount("data", "/data")], [claimed("data", node)])
             )
-        seen.until(all_ready(namespace, *(f"user-{node}" for node in HOLDERS)), what="the users to be ready")
-        seen.until(claims_are(namespace, "Bound", *HOLDERS), what="their claims to be bound")
-        for node in HOLDERS:
+        seen.until(all_ready(namespace, *(f"user-{node}" for node in holders)), what="the users to be ready")
+        seen.until(claims_are(namespace, "Bound", *holders), what="their claims to be bound")
+        for node in holders:
             told[node] = scene.ask(namespace, f"user-{node}", "file", path="/data/name")
-        elsewhere = {"kubernetes.io/hostname": HOLDERS[1]}
-        scene.create(namespace, idle_pod("misplaced", claimed("data", HOLDERS[0]), nodeSelector=elsewhere))
+        elsewhere = {"kubernetes.io/hostname": holders[1]}
+        scene.create(namespace, idle_pod("misplaced", claimed("data", holders[0]), nodeSelector=elsewhere))
         seen.until(
             complained(namespace, "FailedScheduling", {"misplaced": "node affinity"}),
             what="one to be refused",
@@ -209,11 +196,12 @@ def local(scene: Scene) -> Watched:
 @behaviour(
     "volumes/pvc-wait-for-first-consumer",
     says="Under WaitForFirstConsumer a claim stays unbound until a pod that uses it is scheduled.",
-    kind=Kind.REQUIRED, source=doc("concepts/storage/storage-classes"), needs={CONTROLLERS},
+    kind=Kind.REQUIRED, source=doc("concepts/storage/storage-classes"), needs={DISRUPTION, CONTROLLERS},
 )  # fmt: skip
 def test_pvc_wait_for_first_consumer(local: Watched, story: Tell) -> None:
-    waiting = dict.fromkeys(("idle", *HOLDERS), ("Pending", ""))
-    bound = {name: ("Bound", f"{local.namespace}-{name}") for name in HOLDERS}
+    holders = local.told["holders"]
+    waiting = dict.fromkeys(("idle", *holders), ("Pending", ""))
+    bound = {name: ("Bound", f"{local.namespace}-{name}") for name in holders}
 
     def found(now: Objects) -> dict[str, tuple[str, str]]:
         return {metadata(each)["name"]: (phase(each), volume_of(each)) for each in now}
@@ -232,22 +220,24 @@ def test_pvc_wait_for_first_consumer(local: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/local-pv-node-affinity",
     says="A pod that uses a local volume is scheduled to the node that has it.",
-    kind=Kind.REQUIRED, source=doc("concepts/storage/volumes"), needs={TWO_NODES, CONTROLLERS},
+    kind=Kind.REQUIRED, source=doc("concepts/storage/volumes"), needs={DISRUPTION, TWO_NODES, CONTROLLERS},
 )  # fmt: skip
 def test_local_pv_node_affinity(local: Watched, story: Tell) -> None:
+    holders = local.told["holders"]
+
     def places(now: Objects) -> dict[str, str]:
-        return {node: node_of(named(now, f"user-{node}")) for node in HOLDERS}
+        return {node: node_of(named(now, f"user-{node}")) for node in holders}
 
     told = story(local.seen.watched, local.subject)
     told.must(
         in_the_end(
             local.pods, "each pod on its volume's node, ready",
-            lambda now: all(is_ready(named(now, f"user-{node}")) for node in HOLDERS)
-            and places(now) == {node: node for node in HOLDERS}, lambda now: str(places(now)),
+            lambda now: all(is_ready(named(now, f"user-{node}")) for node in holders)
+            and places(now) == {node: node for node in holders}, lambda now: str(places(now)),
         ),
         equal(
-            "what the pods find in their volumes", [f"{node}\n" for node in HOLDERS],
-            [local.told[node].get("content") for node in HOLDERS],
+            "what the pods find in their volumes", [f"{node}\n" for node in holders],
+            [local.told[node].get("content") for node in holders],
         ),
         at_every_change(
             local.pods, "the misplaced one on no node", lambda now: not node_of(named(now, "misplaced")),
@@ -282,12 +272,14 @@ def released(scene: Scene) -> Watched:
         seen.until(claims_are(namespace, "Bound", "kept", "dropped", "bound"), what="the claims to be bound")
         mounts = [mount("kept", "/kept"), mount("dropped", "/dropped")]
         user = witness_pod(
-            "user", mounts, [claimed(each, each) for each in ("kept", "dropped")], nodeName="node2"
+            "user", mounts, [claimed(each, each) for each in ("kept", "dropped")], nodeName=scene.nodes[0]
         )
         scene.create(namespace, user)
         seen.until(all_ready(namespace, "user"), what="the user to be ready")
         node = host_path("node", parent, "Directory")
-        scene.create(namespace, witness_pod("looker", [mount("node", "/node")], [node], nodeName="node2"))
+        scene.create(
+            namespace, witness_pod("looker", [mount("node", "/node")], [node], nodeName=scene.nodes[0])
+        )
         seen.until(all_ready(namespace, "looker"), what="the looker to be ready")
         for name in ("kept", "dropped"):
             scene.ask(namespace, "user", "append", path=f"/{name}/words", text=name)
@@ -324,7 +316,7 @@ def released(scene: Scene) -> Watched:
 @behaviour(
     "volumes/pvc-in-use-protection",
     says="A claim that a pod uses, and a volume that is bound, are not removed before they are free.",
-    kind=Kind.REQUIRED, source=PERSISTENT, needs={CONTROLLERS},
+    kind=Kind.REQUIRED, source=PERSISTENT, needs={DISRUPTION, CONTROLLERS},
 )  # fmt: skip
 def test_pvc_in_use_protection(released: Watched, story: Tell) -> None:
     bound = released.told["bound volume"]
@@ -356,7 +348,7 @@ def files(watched: Watched, *names: str) -> list[str | None]:
     "volumes/pv-reclaim-policies",
     says="When its claim is deleted a volume stays, Released, under Retain and is removed with its storage"
     " under Delete.",
-    kind=Kind.REQUIRED, source=PERSISTENT, needs={CONTROLLERS, SHARED_DISK},
+    kind=Kind.REQUIRED, source=PERSISTENT, needs={DISRUPTION, CONTROLLERS, SHARED_DISK},
 )  # fmt: skip
 def test_pv_reclaim_policies(released: Watched, story: Tell) -> None:
     kept = released.told["kept volume"]
@@ -400,7 +392,7 @@ def exclusive(scene: Scene) -> Watched:
 @behaviour(
     "volumes/access-modes",
     says="A second pod that wants a ReadWriteOncePod claim does not run while the first one does.",
-    kind=Kind.REQUIRED, source=PERSISTENT, needs={CONTROLLERS}, since="1.27",
+    kind=Kind.REQUIRED, source=PERSISTENT, needs={DISRUPTION, CONTROLLERS}, since="1.27",
 )  # fmt: skip
 def test_access_modes(exclusive: Watched, story: Tell) -> None:
     def using(now: Objects) -> list[str]:

@@ -17,7 +17,8 @@ from kubewitness.model.needs import CONTROLLERS
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
-from suites.volumes.mounting import Watched, all_ready, mount, volume, witness_pod
+from suites.volumes.mounting import mount, volume, witness_pod
+from suites.watching import Watched, all_ready
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")

@@ -11,13 +11,14 @@ from kubewitness.checks.workloads import Check, contains, equal, in_the_end, rea
 from kubewitness.clusters.api import pods
 from kubewitness.clusters.following import State
 from kubewitness.model.behaviour import Kind, doc
-from kubewitness.model.needs import CONTROLLERS
+from kubewitness.model.needs import CONTROLLERS, DISRUPTION
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites import manifests
-from suites.states import is_ready
-from suites.volumes.mounting import Watched, all_ready, gone, host_path, mount, named, volume, witness_pod
+from suites.states import is_ready, restarts
+from suites.volumes.mounting import host_path, mount, volume, witness_pod
+from suites.watching import Watched, all_ready, gone, named
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")
@@ -53,12 +54,6 @@ def writer() -> manifests.Manifest:
     )
 
 
-def restarts(pod: ApiObject) -> dict[str, int]:
-    """How often each container was restarted."""
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    return {each["name"]: each["restartCount"] for each in statuses}
-
-
 def restarted(namespace: str) -> Callable[[State], bool]:
     def holds(state: State) -> bool:
         pod = state[pods(namespace).path].get(NAME, {})
@@ -69,15 +64,14 @@ def restarted(namespace: str) -> Callable[[State], bool]:
 
 @drive
 def written(scene: Scene) -> Watched:
-    """Files in two containers, of which one crashes; then their pod is deleted before a watcher's eyes."""
+    """Files in two containers, of which one crashes."""
     namespace = scene.namespace()
 
     def ask(what: str, /, **query: str) -> ApiObject:
         return scene.ask(namespace, NAME, what, **query)
 
     def ask_other(what: str, /, **query: str) -> ApiObject:
-        where = pods(namespace).item(f"{NAME}:{OTHER_PORT}")
-        return scene.request("GET", f"{where}/proxy/{what}", query=query)
+        return scene.ask(namespace, f"{NAME}:{OTHER_PORT}", what, **query)
 
     told: dict[str, ApiObject] = {}
     with scene.recording(pods(namespace)) as seen:
@@ -97,7 +91,18 @@ def written(scene: Scene) -> Watched:
         seen.until(restarted(namespace), what="main to be restarted")
         told["outside after"] = ask("file", path="/private")
         told["shared after"] = ask("file", path="/shared/words")
+    return Watched(namespace, seen, made, told)
 
+
+@drive
+def removed(scene: Scene) -> Watched:
+    """A file in a pod that is deleted before the eyes of a watcher on the same node."""
+    namespace = scene.namespace()
+    told: dict[str, ApiObject] = {}
+    with scene.recording(pods(namespace)) as seen:
+        made = scene.create(namespace, writer())
+        seen.until(all_ready(namespace, NAME), what="the writer to be ready")
+        scene.ask(namespace, NAME, "append", path="/shared/words", text="from main")
         bound = scene.request("GET", pods(namespace).item(NAME))
         directory = f"/var/lib/kubelet/pods/{uid_of(bound)}/volumes/kubernetes.io~empty-dir/shared"
         scene.create(
@@ -172,18 +177,18 @@ def test_empty_dir_survives_container_restart(written: Watched, story: Tell) -> 
 @behaviour(
     "volumes/empty-dir-dies-with-pod",
     says="The files of an emptyDir are removed from the node with the pod.",
-    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={DISRUPTION, CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
-def test_empty_dir_dies_with_pod(written: Watched, story: Tell) -> None:
-    told = story(written.seen.watched, written.subject)
+def test_empty_dir_dies_with_pod(removed: Watched, story: Tell) -> None:
+    told = story(removed.seen.watched, removed.subject)
     told.must(
-        equal("the file on the node", BOTH, written.told["on the node before"].get("content")),
+        equal("the file on the node", "from main\n", removed.told["on the node before"].get("content")),
         in_the_end(
-            written.pods, "the watcher alone", lambda now: not named(now, NAME), lambda _: "the writer, too"
+            removed.pods, "the watcher alone", lambda now: not named(now, NAME), lambda _: "the writer, too"
         ),
         contains(
             "an error for the file, once the pod is gone", NO_FILE,
-            str(written.told["on the node after"].get("error")),
+            str(removed.told["on the node after"].get("error")),
         ),
     )  # fmt: skip
 

@@ -13,18 +13,8 @@ from kubewitness.model.behaviour import Kind, doc, parse_minor
 from kubewitness.model.needs import CONTROLLERS
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
-from suites.volumes.mounting import (
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    mount,
-    never_start,
-    volume,
-    witness_pod,
-)
+from suites.volumes.mounting import complains, mount, never_start, volume, witness_pod
+from suites.watching import Watched, all_ready, complained, events, gone
 
 Tell = Callable[..., Story]
 REFUSED_SINCE = (1, 33)

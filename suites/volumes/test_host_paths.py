@@ -10,25 +10,12 @@ from kubewitness.checks.selecting import node_of
 from kubewitness.checks.workloads import equal, reached
 from kubewitness.clusters.api import pods
 from kubewitness.model.behaviour import Kind, doc
-from kubewitness.model.needs import CONTROLLERS
+from kubewitness.model.needs import CONTROLLERS, DISRUPTION
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.states import is_ready
-from suites.volumes.mounting import (
-    ON_NODE,
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    host_path,
-    idle_pod,
-    mount,
-    named,
-    never_start,
-    witness_pod,
-)
+from suites.volumes.mounting import ON_NODE, complains, host_path, idle_pod, mount, never_start, witness_pod
+from suites.watching import Watched, all_ready, complained, events, gone, named
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")
@@ -101,7 +88,7 @@ def shape(told: dict[str, object]) -> tuple[object, ...]:
     "volumes/host-path-types",
     says="A hostPath volume's type is checked before the pod starts: what must exist must exist, and the"
     " OrCreate types make it.",
-    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={DISRUPTION, CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_host_path_types(on_disk: Watched, story: Tell) -> None:
     wrong = refused_pods("")
@@ -129,7 +116,7 @@ def test_host_path_types(on_disk: Watched, story: Tell) -> None:
 @behaviour(
     "volumes/host-path-outlives-pod",
     says="Files written to a hostPath volume stay on the node when the pod is deleted.",
-    kind=Kind.REQUIRED, needs={CONTROLLERS}, source=VOLUMES,
+    kind=Kind.REQUIRED, needs={DISRUPTION, CONTROLLERS}, source=VOLUMES,
 )  # fmt: skip
 def test_host_path_outlives_pod(on_disk: Watched, story: Tell) -> None:
     told = story(on_disk.seen.watched, on_disk.subject)

@@ -26,7 +26,8 @@ from kubewitness.model.needs import (
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites.manifests import Manifest
-from suites.volumes.mounting import Watched, all_ready, events, gone, mount, volume, witness_pod
+from suites.volumes.mounting import mount, volume, witness_pod
+from suites.watching import Watched, all_ready, events, gone
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")

@@ -12,7 +12,7 @@ from kubewitness.checks.workloads import equal, in_the_end, reached
 from kubewitness.clusters.api import Resource, pods
 from kubewitness.clusters.following import State
 from kubewitness.model.behaviour import Kind, doc
-from kubewitness.model.needs import CONTROLLERS
+from kubewitness.model.needs import CONTROLLERS, DISRUPTION
 from kubewitness.model.observation import ApiObject
 from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
@@ -26,17 +26,8 @@ from suites.volumes.claiming import (
     volumes,
     volumes_are,
 )
-from suites.volumes.mounting import (
-    Watched,
-    all_ready,
-    complained,
-    complains,
-    events,
-    gone,
-    idle_pod,
-    never_start,
-    volume,
-)
+from suites.volumes.mounting import complains, idle_pod, never_start, volume
+from suites.watching import Watched, all_ready, complained, events, gone
 
 Tell = Callable[..., Story]
 VOLUMES = doc("concepts/storage/volumes")
@@ -171,7 +162,7 @@ def in_clouds(scene: Scene) -> Watched:
     "volumes/cloud-disks-translated-to-csi",
     says="A volume given as a GCE persistent disk or AWS EBS disk is handled by its CSI driver, and without"
     " the driver the pod says that it is missing.",
-    kind=Kind.OBSERVED, source=VOLUMES, needs={CONTROLLERS}, since="1.23",
+    kind=Kind.OBSERVED, source=VOLUMES, needs={DISRUPTION, CONTROLLERS}, since="1.23",
 )  # fmt: skip
 def test_cloud_disks_translated_to_csi(in_clouds: Watched, story: Tell) -> None:
     disk = f"{in_clouds.namespace}-ebs"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kubewitness.assets import ALL, AssetError, Origin, UnknownVersion, resolve
+from kubewitness.assets import ALL, EXTRA, AssetError, Origin, UnknownVersion, images, resolve
+from kubewitness.model.needs import CSI_DRIVER
 from tests.assets.made_up_go import Go
 from tests.assets.made_up_site import Site
 
@@ -68,6 +69,16 @@ def test_wrong_checksum_is_one_error_and_no_build(site: Site, go: Go, host: Path
     assert not go.builds
     assert not list(host.glob("kubectl-*"))
     assert not list(host.glob("work/*"))
+
+
+def test_what_few_behaviours_need_is_had_when_it_is_named(go: Go) -> None:
+    extra = EXTRA[CSI_DRIVER]
+    assert not set(extra) & set(ALL)
+    assets = resolve("1.37.2", extra, progress=silent)
+    assert set(assets.binaries) == {"csi-driver", "csi-provisioner"}
+    (build,) = go.builds
+    assert build.endswith("external-provisioner/v6/cmd/csi-provisioner kubewitness.example/csi")
+    assert set(assets.images) == {images.CSI_DRIVER, images.CSI_PROVISIONER}
 
 
 def test_builds_what_was_not_released(site: Site, go: Go) -> None:

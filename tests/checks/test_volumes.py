@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from kubewitness.checks.volumes import (
+    called_for,
     fits,
     gibibytes,
     has_started,
+    inline_volumes,
     never_started,
     owner_of,
     reported,
@@ -124,3 +126,49 @@ def test_a_start_is_a_violation() -> None:
 def test_pods_that_never_were_are_inconclusive() -> None:
     with pytest.raises(Inconclusive):
         never_started("pods", ["a", "c"])(history("pods", pod("a", WAITING)))
+
+
+def call(method: str, error: str = "", **request: Any) -> dict[str, Any]:
+    return {"method": method, "request": request, "error": error}
+
+
+def context(pod: str, *, ephemeral: str) -> dict[str, str]:
+    return {"csi.storage.k8s.io/pod.uid": pod, "csi.storage.k8s.io/ephemeral": ephemeral}
+
+
+CALLS = [
+    call("Probe"),
+    call("CreateVolume", name="a"),
+    call("NodePublishVolume", "no such directory", volumeId="a", volumeContext={}),
+    call("NodePublishVolume", volumeId="a", volumeContext=context("p", ephemeral="false")),
+    call("NodePublishVolume", volumeId="b", volumeContext=context("p", ephemeral="true")),
+    call("NodePublishVolume", volumeId="c", volumeContext=context("q", ephemeral="true")),
+    call("NodePublishVolume", "no space left", volumeId="d", volumeContext=context("p", ephemeral="true")),
+    call("NodeUnpublishVolume", volumeId="a"),
+    call("DeleteVolume", volumeId="a"),
+    call("DeleteVolume", volumeId="a"),
+]
+
+
+@pytest.mark.parametrize(
+    ("volume", "methods"),
+    [
+        ("a", ["CreateVolume", "NodePublishVolume", "NodeUnpublishVolume", "DeleteVolume"]),
+        ("b", ["NodePublishVolume"]),
+        ("d", []),
+        ("e", []),
+    ],
+)
+def test_a_call_counts_if_it_succeeded_and_once_if_it_was_repeated(volume: str, methods: list[str]) -> None:
+    assert called_for(CALLS, volume) == methods
+
+
+def test_to_publish_again_later_is_told_again() -> None:
+    again = call("NodePublishVolume", volumeId="a")
+    assert called_for([*CALLS, again], "a") == [*called_for(CALLS, "a"), "NodePublishVolume"]
+
+
+def test_an_inline_volume_is_one_pods() -> None:
+    assert inline_volumes(CALLS, "p") == ["b"]
+    assert inline_volumes(CALLS, "q") == ["c"]
+    assert inline_volumes(CALLS, "r") == []

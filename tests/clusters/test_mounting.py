@@ -11,7 +11,7 @@ import pytest
 from kubewitness.clusters import mounting
 from kubewitness.clusters.components import Components
 from kubewitness.model import needs
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 
 Install = Callable[..., None]
 
@@ -81,12 +81,14 @@ def test_iscsi_is_never_mounted_by_nodes_in_namespaces() -> None:
     ids=["nothing", "two"],
 )
 def test_a_cluster_offers_what_its_nodes_mount(mounts: tuple[str, ...], wanted: set[str]) -> None:
-    spec = ClusterSpec("1.37", "local", Setup.TLS, Topology.STANDARD, 3, mounts)
+    spec = ClusterSpec("1.37", Provider.LOCAL, Setup.TLS, Topology.STANDARD, 3, mounts=mounts)
     assert needs.offered(spec) & set(needs.MOUNTS.values()) == wanted
 
 
 def test_a_cluster_offers_what_its_emulated_nodes_mount() -> None:
-    spec = ClusterSpec("1.37", "local", Setup.TLS, Topology.STANDARD, 3, ("nfs", "rbd"), emulated=1)
+    spec = ClusterSpec(
+        "1.37", Provider.LOCAL, Setup.TLS, Topology.STANDARD, 3, mounts=("nfs", "rbd"), emulated=1
+    )
     offered = {needs.KERNEL_NFS, needs.KERNEL_RBD, needs.KERNEL_ISCSI}
     assert needs.offered(spec) & set(needs.MOUNTS.values()) == offered
 
@@ -100,6 +102,6 @@ def test_a_cluster_offers_what_its_emulated_nodes_mount() -> None:
     ids=["nothing", "two"],
 )
 def test_a_nodes_labels_say_what_it_mounts(tmp_path: Path, mounts: tuple[str, ...], wanted: str) -> None:
-    spec = ClusterSpec("1.37", "local", Setup.INSECURE, Topology.STANDARD)
+    spec = ClusterSpec("1.37", Provider.LOCAL, Setup.INSECURE, Topology.STANDARD)
     parts = Components.make(spec, tmp_path, tmp_path / "bin", "kubewitness/x", "198.18.0.2")
     assert f"--node-labels={wanted}" in parts.kubelet(1, mounts=mounts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kubewitness.clusters import runs
-from kubewitness.clusters.errors import UsageError
+from kubewitness.clusters.errors import ClusterError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,16 @@ def test_control_groups_of_a_dead_run_are_removed() -> None:
     assert (runs.CGROUPS / run.cgroup / "node1").is_dir()
     run.remove()
     assert not (runs.CGROUPS / "kubewitness").exists()
+
+
+def test_groups_are_removed_when_their_last_processes_have_ended() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as ending:
+        assert ending.stdin is not None
+        with pytest.raises(ClusterError, match=f"process {ending.pid} of a run that is over"):
+            runs.outlive([str(ending.pid)], within_s=0.01)
+        ending.stdin.close()
+        runs.outlive([str(ending.pid)])
+    runs.outlive([str(ending.pid)])
 
 
 @pytest.mark.parametrize("below", ["/var/lib/x", "/run/x", "/var/log"])

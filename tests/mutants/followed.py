@@ -30,14 +30,26 @@ def step(drive: str, start: str, result: Any) -> Step:
     return lambda scene, what, was: result if scene == drive and what.startswith(start) else was
 
 
-def pods(how: Callable[[Event], Event], where: Picks) -> Events:
-    """Pods of which ``where`` is true are others."""
+def answered(
+    drive: str, end: str, how: Callable[[Any], Any], where: Callable[[Any], bool] = lambda _: True
+) -> Step:
+    """The steps of a drive whose names end so yielded something else, where ``where`` is true of it."""
+    return lambda scene, what, was: how(was) if scene == drive and what.endswith(end) and where(was) else was
+
+
+def objects(plural: str, how: Callable[[Event], Event], where: Picks = lambda _: True) -> Events:
+    """Objects of a collection, such as ``replicasets``, of which ``where`` is true are others."""
 
     def one(event: Event) -> Event:
-        ours = event["collection"].endswith("/pods") and where(event["object"])
+        ours = event["collection"].endswith(f"/{plural}") and where(event["object"])
         return {**event, "object": how(event["object"])} if ours else event
 
     return lambda events: [one(each) for each in events]
+
+
+def pods(how: Callable[[Event], Event], where: Picks) -> Events:
+    """Pods of which ``where`` is true are others."""
+    return objects("pods", how, where)
 
 
 def twin(name: str, of: Picks) -> Events:

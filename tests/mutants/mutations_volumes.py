@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.mutants.followed import Events, Step, followed
+from tests.mutants.followed import Events, Step, answered, followed
 from tests.mutants.mutations import Mutation
 
 Answer = dict[str, Any]
@@ -20,13 +20,7 @@ def _volumes(outcome: str) -> str:
 def _answer(
     drive: str, ending: str, matches: Callable[[Answer], bool], how: Callable[[Answer], Answer]
 ) -> Step:
-    """Every result of a drive's steps, whose names end so, that ``matches``, is another."""
-
-    def mutate(scene: str, what: str, result: Any) -> Any:
-        wanted = scene == _volumes(drive) and what.endswith(ending) and isinstance(result, dict)
-        return how(result) if wanted and matches(result) else result
-
-    return mutate
+    return answered(_volumes(drive), ending, how, lambda seen: isinstance(seen, dict) and matches(seen))
 
 
 def _asked(drive: str, field: str, value: object, **changed: object) -> Step:
@@ -168,7 +162,7 @@ MUTATIONS = (
     _mutation(
         "an emptyDir outlives its pod",
         "empty-dir-dies-with-pod",
-        _refused("written", "/watcher:8080/proxy/file", _IN_DIRECTORY, {"content": BOTH}),
+        _refused("removed", "/watcher:8080/proxy/file", _IN_DIRECTORY, {"content": "from main\n"}),
     ),
     _mutation(
         "a tmpfs is as large as the memory",

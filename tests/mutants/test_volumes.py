@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.mutants import mutations_csi, mutations_volumes
 from tests.mutants.conftest import Jury
 from tests.mutants.mutations import Mutation
-from tests.mutants.mutations_volumes import MUTATIONS, RECORDING
 
+MUTATIONS = (*mutations_volumes.MUTATIONS, *mutations_csi.MUTATIONS)
+RECORDINGS = [mutations_volumes.RECORDING, mutations_csi.RECORDING]
 WITHOUT: set[str] = set()
 
 
@@ -15,7 +17,7 @@ def test_each_behaviour_has_a_mutant(jury: Jury) -> None:
     jury.each_behaviour_has_a_mutant("volumes", MUTATIONS, WITHOUT)
 
 
-@pytest.mark.parametrize("recording", [RECORDING])
+@pytest.mark.parametrize("recording", RECORDINGS)
 def test_a_recording_itself_is_judged_as_it_was(recording: str, jury: Jury) -> None:
     jury.judges_as_it_did(recording)
 

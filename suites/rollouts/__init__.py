@@ -1,0 +1,1 @@
+"""Rollouts: replacing the pods of an application, one version by the next."""
