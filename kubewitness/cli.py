@@ -19,6 +19,7 @@ from kubewitness.clusters import doctor, existing, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
+from kubewitness.clusters.mounting import mountable
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.reporting import command as report_command
 
@@ -178,6 +179,13 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
     up.add_argument("--nodes", default=1, type=int, help="real nodes, each in a network namespace of its own")
     up.add_argument(
+        "--emulated-nodes",
+        default=0,
+        type=int,
+        metavar="N",
+        help="nodes with a kernel of their own, which mount NFS and iSCSI; slow (default: 0)",
+    )
+    up.add_argument(
         "--evidence",
         type=Path,
         default=None,
@@ -213,19 +221,25 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         description="Checks what a local cluster needs of this host.",
     )
     check.add_argument("--json", action="store_true", help="print a JSON list")
+    check.add_argument("--emulated-nodes", action="store_true", help="and what emulated nodes need")
     check.set_defaults(run=doctor.run)
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    doctor.require()
+    doctor.require(emulated_nodes=bool(arguments.emulated_nodes))
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
+    if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):
+        raise UsageError(
+            f"--emulated-nodes {arguments.emulated_nodes}: minimal has none, standard any number"
+        )
     port = None if arguments.publish is None else _free_port(arguments.publish)
     names = [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(
-        assets.kubernetes, Provider.LOCAL, arguments.setup, arguments.topology, arguments.nodes
-    )
+        assets.kubernetes, Provider.LOCAL, arguments.setup, arguments.topology, arguments.nodes, mountable(),
+        emulated=arguments.emulated_nodes,
+    )  # fmt: skip
     cluster = LocalCluster(spec, assets, arguments.evidence, _say)
     cluster.start()
     assert cluster.keeper is not None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from kubewitness.clusters import configuration, network
 from kubewitness.clusters.certificates import Authority, KeyPair, signing_key
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.needs import mounts_label
 
 MASTERS = ("system:masters",)
 API_PORT, RELAY_PORT = 6443, 8080
@@ -174,8 +177,17 @@ class Components:
             argv += ["--authentication-kubeconfig", path, "--authorization-kubeconfig", path]
         return argv
 
-    def kubelet(self, number: int, taints: Sequence[Mapping[str, str]] = ()) -> list[str | Path]:
-        """``taints`` are those that the node registers itself with."""
+    def kubelet(
+        self,
+        number: int,
+        taints: Sequence[Mapping[str, str]] = (),
+        settings: Mapping[str, Any] = MappingProxyType({}),
+        mounts: Iterable[str] = (),
+    ) -> list[str | Path]:
+        """``taints`` and what it ``mounts`` are what the node registers itself with.
+
+        ``settings`` go before the usual ones.
+        """
         node, address = self.node(number), network.node_address(number)
         content = configuration.kubelet(
             self.spec.setup,
@@ -186,12 +198,13 @@ class Components:
             self.authority.certificate,
             self.directory / "resolv.conf",
         )
-        content["registerWithTaints"] = [*taints]
+        content |= {"registerWithTaints": [*taints], **settings}
         config = configuration.write_json(self.directory / "nodes" / node / "kubelet.json", content)
         client = self._client(node, f"system:node:{node}", ("system:nodes",), network.CONTROL_PLANE)
+        labels = ",".join(f"{mounts_label(kind)}=true" for kind in mounts)
         return [
             self.binaries / "kubelet", "--config", config, "--kubeconfig", client,
-            f"--hostname-override={node}", f"--node-ip={address}",
+            f"--hostname-override={node}", f"--node-ip={address}", f"--node-labels={labels}",
         ]  # fmt: skip
 
     def proxy(self, number: int) -> list[str | Path]:

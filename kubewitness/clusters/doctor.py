@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from kubewitness.clusters import runs
 from kubewitness.clusters.errors import HostLacks
 
 _TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
+_EMULATION_TOOLS = {
+    "qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", "apt-get": "apt", "dpkg-deb": "dpkg",
+}  # fmt: skip
+_TUN = Path("/dev/net/tun")
 _FREE_BYTES = 4 << 30
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 40  # measured: 10 for the control plane, 9 for each node, and some to spare
@@ -27,25 +32,29 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> list[Finding]:
+def examine(*, emulated_nodes: bool = False) -> list[Finding]:
     """Everything that a local cluster needs, in the order in which it would be missed."""
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
     found += [_namespaces(), _file_system("overlay"), _control_groups(), _watches(), _space()]
+    if emulated_nodes:
+        found += [_machine(), _tun()]
+        found += [_tool(name, package) for name, package in _EMULATION_TOOLS.items()]
     return found
 
 
-def require() -> None:
+def require(*, emulated_nodes: bool = False) -> None:
     """Raises HostLacks with everything that is missing, in one message."""
-    missing = [each for each in examine() if each.advice]
+    missing = [each for each in examine(emulated_nodes=emulated_nodes) if each.advice]
     if missing:
         lines = "; ".join(f"{each.what}: {each.found}; {each.advice}" for each in missing)
-        raise HostLacks(f"this host cannot hold a local cluster: {lines}")
+        held = "a local cluster with emulated nodes" if emulated_nodes else "a local cluster"
+        raise HostLacks(f"this host cannot hold {held}: {lines}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command `kubewitness doctor`."""
-    found = examine()
+    found = examine(emulated_nodes=arguments.emulated_nodes)
     if arguments.json:
         print(json.dumps([asdict(each) for each in found], indent=1))
     else:
@@ -65,6 +74,20 @@ def _root() -> Finding:
 def _tool(name: str, package: str) -> Finding:
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     return Finding(name, path or "not on PATH", "" if path else f"install the package {package}")
+
+
+def _machine() -> Finding:
+    machine = platform.machine()
+    advice = (
+        "" if machine == "x86_64" else "use a host with x86_64 processors: the nodes' kernel is for these"
+    )
+    return Finding("processor", machine, advice)
+
+
+def _tun() -> Finding:
+    there = _TUN.exists()
+    advice = "" if there else "use a kernel with TUN (modprobe tun)"
+    return Finding(str(_TUN), "there" if there else "not there", advice)
 
 
 def _namespaces() -> Finding:

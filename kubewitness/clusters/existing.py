@@ -22,6 +22,7 @@ from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.guarding import GuardedApi, owned_namespaces, remove_namespaces
 from kubewitness.clusters.nodes import Nodes, is_ready
 from kubewitness.clusters.provider import KUBECTL_S
+from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.history import CaptureStatistics
 
@@ -82,7 +83,7 @@ def discover(access: Access, *, disruption: bool) -> ClusterSpec:
     plain = re.match(r"v?(\d+\.\d+\.\d+)", version["gitVersion"])
     return ClusterSpec(
         plain[1] if plain else version["gitVersion"], Provider.EXISTING, setup, Topology.STANDARD,
-        len(names), tuple(names), disruption,
+        len(names), names=tuple(names), disruption=disruption,
     )  # fmt: skip
 
 
@@ -184,6 +185,10 @@ class ExistingCluster:
     @property
     def nodes(self) -> Nodes:
         return self._without_hands("add or switch off nodes of")
+
+    @property
+    def storage(self) -> Storage:
+        return self._without_hands("put servers beside")
 
     def end(self, component: str) -> None:
         self._without_hands(f"end {component} of")

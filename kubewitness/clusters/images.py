@@ -64,10 +64,11 @@ def _unpack(archives: list[Path], binaries: Path, keeper: Keeper, work: Path) ->
 def link(root: Path, target: Path) -> None:
     """A node's own containerd root: what never changes is shared with ``root``, the databases are copies."""
     for part in _PARTS:
-        shutil.copytree(root / part, target / part, symlinks=True, copy_function=_share)
+        shutil.copytree(root / part, target / part, symlinks=True, copy_function=share)
 
 
-def _share(source: str, target: str) -> None:
+def share(source: str, target: str) -> None:
+    """A hard link where the file system allows it; a copy of what may change."""
     if not source.endswith(".db"):
         try:
             os.link(source, target)

@@ -114,10 +114,12 @@ class Keeper:
         stdout: Path | None = None,
         capture: Mapping[str, Any] | None = None,
         stays: bool = True,
+        marked: bool = True,
     ) -> Process:
         """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3.
 
-        One that ``stays`` is not to end before it is dismissed; see ``died``.
+        One that ``stays`` is not to end before it is dismissed; see ``died``. Without being ``marked`` it
+        keeps root's group, and the capture may not know it by its connections.
         """
         log = self.directory / "logs" / (name.replace("/", "_") + ".log")
         with self._news:
@@ -131,7 +133,7 @@ class Keeper:
             ns=ns,
             env={"PATH": os.defpath + ":/usr/sbin:/sbin", "HOME": str(self.directory), **(env or {})},
             notify=notify,
-            mark=self._mark(name) if ns == "cp" else 0,
+            mark=self._mark(name) if ns == "cp" and marked else 0,
             log=str(log),
             **({"stdin": str(stdin)} if stdin else {}),
             **({"stdout": str(stdout)} if stdout else {}),
@@ -166,6 +168,10 @@ class Keeper:
                 f"{name} failed with status {status}: {' '.join(map(str, argv))}\n"
                 f"{self.processes[name].last_words()}"
             )
+
+    def ended(self, name: str) -> bool:
+        with self._news:
+            return ("exit", name) in self._events
 
     def dismiss(self, *names: str) -> None:
         """From now on these may end."""

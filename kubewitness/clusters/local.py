@@ -22,11 +22,13 @@ from kubewitness.capture.barriers import barrier
 from kubewitness.clusters import configuration, dns, images, network, objects, runs
 from kubewitness.clusters.api import Api, ApiError, Object, nodes
 from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
+from kubewitness.clusters.emulated import Emulated
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import START_S, Nodes, is_ready
 from kubewitness.clusters.provider import KUBECTL_S
+from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec, Topology
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.verdict import Inconclusive
@@ -131,10 +133,13 @@ class LocalCluster:
             binaries = self._link_binaries(directory / "bin")
             self.parts = Components.make(self.spec, directory, binaries, self.run.cgroup, self.inside)
             self.keeper = keeper = keeping.result()
+            self.storage = Storage(directory / "storage", keeper)
             self.nodes = Nodes(self.spec, self.run, self.parts, self.assets, keeper)
+            self.emulated = Emulated(self.spec, self.run, self.parts, self.assets, keeper)
             self._lay_network(keeper)
             self._capture(keeper)
             self.nodes.images_root = images.unpacked(self.assets, binaries, keeper, self.progress)
+            self.emulated.start(self.nodes.images_root, self.progress)  # they take longest
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
             keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
             starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
@@ -155,6 +160,9 @@ class LocalCluster:
             raise ClusterError(died)
         if self.spec.topology is Topology.STANDARD:
             dns.install(self.api, self.assets)
+        if self.spec.emulated:
+            self.emulated.wait(self.api)
+            self._mark("emulated_ready_s")
         self._describe()
 
     def _link_binaries(self, directory: Path) -> Path:
@@ -166,11 +174,16 @@ class LocalCluster:
     def _lay_network(self, keeper: Keeper) -> None:
         directory = self.run.directory
         (directory / "resolv.conf").write_text("# no name server: nothing outside the cluster is reachable\n")
-        keeper.namespace("cp", sysctls={"net.ipv4.ip_forward": "1"})
+        # The host's daemons, whose sockets and files are there, are none of the cluster's business.
+        own = runs.own_directories(directory / "cp")
+        keeper.namespace("cp", binds=own, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"})
         paths = {number: self.nodes.lay(number) for number in self.nodes.first}
-        self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths)])
+        machines = self.emulated.lay()
+        self.nodes.links("cp", [*network.control_plane_links(self.run.link, self.inside, paths | machines)])
         for number in paths:
-            self.nodes.links(self.parts.node(number), [*network.node_links(number, self.spec.nodes)])
+            self.nodes.links(self.parts.node(number), [*network.node_links(number, self.spec.all_nodes)])
+        for number in machines:
+            self.nodes.links(self.parts.node(number), [*network.machine_links()])
         rules = directory / "marking.nft"
         rules.write_text(network.marking() + "\n")
         keeper.run("marking", [shutil.which("nft") or "/usr/sbin/nft", "-f", rules], ns="cp")
@@ -236,6 +249,7 @@ class LocalCluster:
                 "setup": self.spec.setup,
                 "topology": self.spec.topology,
                 "nodes": self.spec.nodes,
+                "emulated": self.spec.emulated,
                 "kubeconfig": str(self.kubeconfig),
             },
         )

@@ -11,8 +11,9 @@ import ipaddress
 import json
 import random
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+MACHINES = "10.77.0.0/24"
 CONTROL_PLANE = "10.77.0.1"
 SERVICES = "10.96.0.0/16"
 SERVICE_API = "10.96.0.1"
@@ -78,15 +79,24 @@ def route_to_pods(number: int) -> str:
     return f"route add {pod_range(number)} via {node_address(number)}"
 
 
-def node_links(number: int, count: int) -> Iterator[str]:
-    """Lines for ``ip -batch`` in a node's namespace."""
+def node_links(number: int, known: Iterable[int]) -> Iterator[str]:
+    """Lines for ``ip -batch`` in a node's namespace; ``known`` are the cluster's nodes, this one or not."""
     yield "link set lo up"
     yield f"address add {node_address(number)}/24 dev eth0"
     yield "link set eth0 up"
     yield f"route add default via {CONTROL_PLANE}"
-    for other in range(1, count + 1):
+    for other in known:
         if other != number:
             yield route_to_pods(other)
+
+
+def machine_links() -> Iterator[str]:
+    """Lines for a namespace in which the node is a machine of its own: its card, tap0, takes eth0's place."""
+    yield "link add br0 type bridge"
+    yield "link set eth0 master br0 up"
+    yield "tuntap add dev tap0 mode tap"
+    yield "link set tap0 master br0 up"
+    yield "link set br0 up"
 
 
 def marking() -> str:

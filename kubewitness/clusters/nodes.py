@@ -28,7 +28,10 @@ _LOOK_S = 0.01
 
 @dataclass
 class Nodes:
-    """Numbered from 1 and named ``node1``…; those of the spec come first, others may join and leave."""
+    """Numbered from 1 and named ``node1``…; those of the spec come first, others may join and leave.
+
+    The numbers after ``first`` may be those of emulated nodes (see emulated.py).
+    """
 
     spec: ClusterSpec
     run: runs.Run
@@ -40,7 +43,7 @@ class Nodes:
     _mounts: dict[str, str] = field(default_factory=dict)  # each node's mount namespace
 
     def __post_init__(self) -> None:
-        self._numbers = itertools.count(self.spec.nodes + 1)
+        self._numbers = itertools.count(self.spec.all_nodes.stop)
 
     @property
     def first(self) -> range:
@@ -49,14 +52,9 @@ class Nodes:
 
     def lay(self, number: int) -> str:
         """Makes the namespaces; returns the network's path for `ip`."""
-        own = self._directory(number)
-        binds = []
-        for target in ("/var/lib", "/var/log"):
-            source = own / target[1:].replace("/", "-")
-            source.mkdir(parents=True)
-            binds.append((source, target))
+        own = runs.own_directories(self._directory(number))
         return self.keeper.namespace(
-            self.parts.node(number), binds=binds, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"}
+            self.parts.node(number), binds=own, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"}
         )
 
     def start(self, number: int, taints: Sequence[Mapping[str, str]] = ()) -> None:
@@ -80,7 +78,7 @@ class Nodes:
         process = self.keeper.spawn(runtime, containerd, ns=node, env=path, notify=True)
         self._mounts[node] = _mount_namespace(Path(f"/proc/{process.pid}"))
         self.keeper.wait_ready(runtime, START_S)
-        kubelet = self.parts.kubelet(number, taints)
+        kubelet = self.parts.kubelet(number, taints, mounts=self.spec.mounts)
         self.keeper.spawn(f"kubelet/{node}", kubelet, ns=node, env=path, notify=True)
 
     def start_proxy(self, number: int) -> None:
@@ -93,8 +91,8 @@ class Nodes:
         number = next(self._numbers)
         node, path = self.parts.node(number), self.lay(number)
         self.links("cp", network.link_to_node(number, path))
-        self.links(node, network.node_links(number, number))
-        for other in range(1, number):
+        self.links(node, network.node_links(number, range(1, number)))
+        for other in [*self.first, *range(self.spec.all_nodes.stop, number)]:  # emulated ones know the way
             self.links(self.parts.node(other), [network.route_to_pods(number)])
         self.start(number, taints)
         self.start_proxy(number)

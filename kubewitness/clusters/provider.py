@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from kubewitness.clusters.api import Api
 from kubewitness.clusters.nodes import Nodes
+from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec
 from kubewitness.model.history import CaptureStatistics
 
@@ -40,6 +41,10 @@ class Cluster(Protocol):
     @property
     def nodes(self) -> Nodes:
         """Nodes that can join and leave."""
+
+    @property
+    def storage(self) -> Storage:
+        """Servers of files and disks beside it."""
 
     def end(self, component: str) -> None:
         """Ends a component of the control plane at once."""

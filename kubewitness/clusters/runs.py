@@ -30,6 +30,14 @@ LINK_PREFIX = "kw-"
 NODE_DIRECTORIES = ("/var/lib", "/var/log", "/run")
 
 
+def own_directories(place: Path) -> list[tuple[Path, str]]:
+    """New directories below ``place``, each with the one of the host's whose place it takes on a node."""
+    own = [(place / target[1:].replace("/", "-"), target) for target in NODE_DIRECTORIES if target != "/run"]
+    for source, _ in own:
+        source.mkdir(parents=True)
+    return own
+
+
 def root() -> Path:
     """Where runs live: $KUBEWITNESS_STATE, else /var/tmp/kubewitness."""
     path = Path(os.environ.get("KUBEWITNESS_STATE", "/var/tmp/kubewitness")).absolute()  # noqa: S108 - owned by root, mode 700

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Provider(enum.StrEnum):
@@ -27,6 +27,8 @@ class Topology(enum.StrEnum):
 class ClusterSpec:
     """``version`` is a minor (``1.37``) or an exact version (``1.37.2``).
 
+    ``mounts`` names those of needs.MOUNTS that its ``nodes`` can mount.
+    ``emulated`` nodes are beside ``nodes`` others: machines of their own, with a kernel that mounts more.
     Of an existing cluster ``names`` are those of its nodes that any pod may
     run on, and ``disruption`` tells whether more of it may be changed than
     namespaces that were made for the run.
@@ -37,8 +39,15 @@ class ClusterSpec:
     setup: Setup
     topology: Topology
     nodes: int = 1
-    names: tuple[str, ...] = ()
-    disruption: bool = False
+    mounts: tuple[str, ...] = ()
+    names: tuple[str, ...] = field(default=(), kw_only=True)
+    disruption: bool = field(default=False, kw_only=True)
+    emulated: int = field(default=0, kw_only=True)
+
+    @property
+    def all_nodes(self) -> range:
+        """The numbers of its nodes; the emulated ones come last."""
+        return range(1, self.nodes + self.emulated + 1)
 
     @property
     def label(self) -> str:

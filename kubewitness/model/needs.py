@@ -17,8 +17,21 @@ SERVICE_PROXY = "service-proxy"  # a service proxy runs on each node
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
 DISRUPTION = "disruption"  # components may be stopped, and nodes changed
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
-
 CSI_DRIVER = "csi-driver"  # the nodes have the images of a CSI driver and of its provisioner
+KERNEL_NFS = "kernel:nfs"  # some node mounts NFS: its kernel can, and it has the tools
+KERNEL_ISCSI = "kernel:iscsi"  # the same of iSCSI disks,
+KERNEL_RBD = "kernel:rbd"  # of Ceph's block devices,
+KERNEL_FUSE = "kernel:fuse"  # and of GlusterFS, whose client is a FUSE file system
+
+#: What a node may be able to mount over the network, each with the need that it meets.
+MOUNTS = {"nfs": KERNEL_NFS, "iscsi": KERNEL_ISCSI, "rbd": KERNEL_RBD, "glusterfs": KERNEL_FUSE}
+EMULATED_MOUNTS = ("nfs", "iscsi")  # those of every emulated node
+EMULATED_TAINT = "kubewitness.example/emulated"  # keeps pods away that do not ask for an emulated node
+
+
+def mounts_label(kind: str) -> str:
+    """The label, of value "true", of the nodes that can mount one of MOUNTS."""
+    return f"kubewitness.example/mounts-{kind}"
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
@@ -32,6 +45,8 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
+    mounts = {*spec.mounts, *(EMULATED_MOUNTS if spec.emulated else ())}
+    has |= {MOUNTS[kind] for kind in mounts}
     standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK, CSI_DRIVER}
     has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

@@ -16,6 +16,7 @@ from kubewitness.assets.images import PAUSE, WITNESS
 from kubewitness.capture.reading import BrokenEvidence
 from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.existing import Access, discover
+from kubewitness.clusters.mounting import mountable
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.needs import offered
@@ -53,6 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--nodes", type=int, default=3, help="nodes of the standard topology (default 3)")
     group.addoption(
+        "--emulated-nodes",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="more nodes of the standard topology, with a kernel that mounts NFS and iSCSI (default 0)",
+    )
+    group.addoption(
         "--kubeconfig",
         type=Path,
         help="judge this existing cluster; default with --provider existing: $KUBECONFIG or ~/.kube/config",
@@ -84,6 +92,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "--provider local makes a cluster of its own, --kubeconfig names one that exists: leave one out"
         )
+    if config.getoption("emulated_nodes") and (
+        access(config) or config.getoption("topology") == [Topology.MINIMAL]
+    ):
+        raise pytest.UsageError(
+            "--emulated-nodes: only the clusters of provider local and topology standard have any"
+        )
     if (replay := config.getoption("replay")) and not (replay / "results.json").is_file():
         raise pytest.UsageError(
             f"--replay: {replay} holds no results.json; give a run's directory, such as reports/out/latest"
@@ -104,6 +118,12 @@ def access(config: pytest.Config) -> Access | None:
         return None
     default = os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config"
     return Access(named or Path(default), config.getoption("context"))
+
+
+def _count(option: str) -> int:
+    if not option.isdecimal():
+        raise argparse.ArgumentTypeError(f"{option!r}: wanted is a number, 0 or more")
+    return int(option)
 
 
 def _image(option: str) -> tuple[str, str]:
@@ -129,7 +149,8 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
     return [
         ClusterSpec(
             config.getoption("kube_version"), Provider.LOCAL, Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes"),
+            1 if topology == Topology.MINIMAL else config.getoption("nodes"), mountable(),
+            emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
         )
         for setup in config.getoption("setup") or list(Setup)
         for topology in config.getoption("topology") or list(Topology)

@@ -57,8 +57,10 @@ class Results:
                 Setup(each["setup"]),
                 Topology(each["topology"]),
                 each["nodes"],
-                tuple(each.get("node_names", ())),
-                each.get("disruption", False),
+                tuple(each.get("mounts", ())),
+                names=tuple(each.get("node_names", ())),
+                disruption=each.get("disruption", False),
+                emulated=each.get("emulated", 0),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -173,6 +175,8 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "setup": str(spec.setup),
         "topology": str(spec.topology),
         "nodes": spec.nodes,
+        "mounts": list(spec.mounts),
+        "emulated": spec.emulated,
         "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
         "visibility": _visibility(spec),
         "start_s": {},

@@ -41,7 +41,7 @@ def test_every_node_is_linked_and_routed() -> None:
 
 
 def test_a_node_reaches_the_pods_of_the_others_only() -> None:
-    routes = [line for line in network.node_links(2, 3) if line.startswith("route add 10.244")]
+    routes = [line for line in network.node_links(2, [1, 2, 3]) if line.startswith("route add 10.244")]
     assert routes == ["route add 10.244.1.0/24 via 10.77.0.11", "route add 10.244.3.0/24 via 10.77.0.13"]
 
 
