@@ -13,7 +13,6 @@ from fixtures.drives import drive
 from fixtures.stage import Scene
 from kubewitness.checks.workloads import Check, contains, equal, in_the_end
 from kubewitness.clusters.api import pods
-from kubewitness.clusters.storage import ADDRESS
 from kubewitness.model.behaviour import Kind, doc
 from kubewitness.model.needs import (
     CONTROLLERS,
@@ -52,14 +51,15 @@ def pod(name: str, kind: str, source: Manifest) -> Manifest:
     )  # fmt: skip
 
 
-def in_turn(scene: Scene, kind: str, *objects: Manifest) -> Watched:
+def in_turn(scene: Scene, kind: str) -> Watched:
     """A pod writes to a volume and is gone; a second one reads it, and may not write. The server is asked."""
     namespace = scene.namespace()
     storage = scene.storage
     told: dict[str, Any] = {}
     with scene.recording(pods(namespace), events(namespace)) as seen:
-        source = storage.offer(kind)
-        for each in objects:
+        offer = storage.offer(kind)
+        source = offer.source
+        for each in offer.objects:
             scene.create(namespace, each)
         made = scene.create(namespace, pod(WRITER, kind, source))
         seen.until(all_ready(namespace, WRITER), what="the writer to be ready", within_s=READY_S)
@@ -152,23 +152,10 @@ def test_rbd(on_rbd: Watched, story: Tell) -> None:
     story(on_rbd.seen.watched, on_rbd.subject).must(*shared(on_rbd))
 
 
-def gluster_servers() -> list[Manifest]:
-    """By which the kubelet finds a GlusterFS server. Endpoints stay as long as they have a Service."""
-    metadata = {"name": "glusterfs"}
-    port = {"port": 24007}
-    return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [port]}},
-        {
-            "apiVersion": "v1", "kind": "Endpoints", "metadata": metadata,
-            "subsets": [{"addresses": [{"ip": ADDRESS}], "ports": [port]}],
-        },
-    ]  # fmt: skip
-
-
 @drive
 def on_glusterfs(scene: Scene) -> Watched:
     """The same with a volume of a GlusterFS server."""
-    return in_turn(scene, "glusterfs", *gluster_servers())
+    return in_turn(scene, "glusterfs")
 
 
 @behaviour(

@@ -107,7 +107,7 @@ def say(keeper: Keeper, *argv: object) -> str:
 @with_programs("ganesha.nfsd", "nfs-cp", "nfs-cat")
 def test_nfs_is_served(keeper: Keeper, tmp_path: Path) -> None:
     nfs = Storage(tmp_path, keeper).server("nfs")
-    source, other = nfs.offer(), nfs.offer()
+    source, other = nfs.offer().source, nfs.offer().source
     mine, theirs = tmp_path / "mine", f"nfs://{source['server']}{source['path']}/words?version=4"
     mine.write_text("from a client")
     say(keeper, "nfs-cp", mine, theirs)
@@ -120,7 +120,7 @@ def test_nfs_is_served(keeper: Keeper, tmp_path: Path) -> None:
 @with_programs("tgtd", "tgtadm", "iscsi-ls", "iscsi-inq")
 def test_iscsi_is_served(keeper: Keeper, tmp_path: Path) -> None:
     iscsi = Storage(tmp_path, keeper).server("iscsi")
-    source, other = iscsi.offer(), iscsi.offer()
+    source, other = iscsi.offer().source, iscsi.offer().source
     url = f"iscsi://{source['targetPortal']}"
     listed = say(keeper, "iscsi-ls", "-s", url)
     assert all(f"Target:{each['iqn']}" in listed for each in (source, other))
@@ -136,7 +136,7 @@ def test_iscsi_is_served(keeper: Keeper, tmp_path: Path) -> None:
 @with_programs("ceph-mon", "ceph-osd", "rbd")
 def test_rbd_is_served(keeper: Keeper, tmp_path: Path) -> None:
     ceph = Storage(tmp_path, keeper).server("rbd")
-    source = ceph.offer()
+    source = ceph.offer().source
     (tmp_path / "mine").write_text("from a client")
     of = ("rbd", "-c", tmp_path / "rbd" / "ceph.conf")
     say(keeper, *of, "import", tmp_path / "mine", f"{source['pool']}/other")
@@ -148,7 +148,7 @@ def test_rbd_is_served(keeper: Keeper, tmp_path: Path) -> None:
 @with_programs("glusterd", "gluster", "mount.glusterfs")
 def test_glusterfs_is_served(keeper: Keeper, tmp_path: Path) -> None:
     gluster = Storage(tmp_path, keeper).server("glusterfs")
-    source, place = gluster.offer(), tmp_path / "mounted"
+    source, place = gluster.offer().source, tmp_path / "mounted"
     place.mkdir()
     say(keeper, "mount", "-t", "glusterfs", f"{network.CONTROL_PLANE}:{source['path']}", place)
     assert gluster.users(source) == [network.CONTROL_PLANE]

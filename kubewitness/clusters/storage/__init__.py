@@ -5,7 +5,7 @@ namespaces: they end with the cluster, and keep all their files in the run's dir
 first asked for; only then are the packages missed that have it.
 """
 
-from kubewitness.clusters.storage.server import ADDRESS, PACKAGES, Server, Source
+from kubewitness.clusters.storage.server import Offer, Server, Source
 from kubewitness.clusters.storage.servers import Storage
 
-__all__ = ["ADDRESS", "PACKAGES", "Server", "Source", "Storage"]
+__all__ = ["Offer", "Server", "Source", "Storage"]

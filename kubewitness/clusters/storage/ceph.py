@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
+import struct
 import uuid
 from pathlib import Path
 
 from kubewitness.clusters import network
-from kubewitness.clusters.storage.server import ADDRESS, Programs, Source
+from kubewitness.clusters.storage.server import ADDRESS, Offer, Programs, Source
 
 PORT, OSD_PORT = 6789, 6800
-_POOL = "rbd"
+_POOL, _USER = "rbd", "admin"
 _SIZE_MIB = 64
 _AS_ROOT = ("--setuser", "root", "--setgroup", "root")
 
@@ -24,22 +26,33 @@ class Ceph:
         (directory / "osd").mkdir()
         self._configuration = directory / "ceph.conf"
         self._configuration.write_text(configuration(cluster, directory))
+        self._key = key()
+        self._keyring = directory / "keyring"
+        self._keyring.write_text(keyring(self._key))
         monitors = directory / "monmap"
         programs.ask("monmaptool", "--create", "--fsid", cluster, "--addv", "a", _monitor(), monitors)
-        self._ask("ceph-mon", "--mkfs", "-i", "a", "--monmap", monitors)
+        self._ask("ceph-mon", "--mkfs", "-i", "a", "--monmap", monitors, "--keyring", self._keyring)
         programs.serve("ceph-mon", "-c", self._configuration, "-f", "-i", "a", *_AS_ROOT, port=PORT)
         self._ask("ceph-osd", "--mkfs", "-i", "0", *_AS_ROOT)
         self._ask("ceph", "osd", "new", (directory / "osd" / "fsid").read_text().strip(), "0")
         programs.serve("ceph-osd", "-c", self._configuration, "-f", "-i", "0", *_AS_ROOT, port=OSD_PORT)
         self._ask("ceph", "osd", "pool", "create", _POOL, "8")
 
-    def offer(self) -> Source:
-        """An image, which anybody may map: with features that every kernel knows."""
+    def offer(self) -> Offer:
+        """An image, with features that every kernel knows."""
         name = secrets.token_hex(4)
         self._ask(
             "rbd", "create", "--size", f"{_SIZE_MIB}M", "--image-feature", "layering", f"{_POOL}/{name}"
         )
-        return {"monitors": [f"{ADDRESS}:{PORT}"], "pool": _POOL, "image": name, "fsType": "ext4"}
+        secret = {
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/rbd", "metadata": {"name": "ceph"},
+            "stringData": {"key": self._key},
+        }  # fmt: skip
+        source = {
+            "monitors": [f"{ADDRESS}:{PORT}"], "pool": _POOL, "image": name, "fsType": "ext4",
+            "user": _USER, "secretRef": {"name": "ceph"},
+        }  # fmt: skip
+        return Offer(source, (secret,))
 
     def holds(self, source: Source, text: str) -> bool:
         copy = self._programs.directory / f"{source['image']}.copy"
@@ -60,24 +73,36 @@ def watchers(told: str) -> list[str]:
     return sorted(re.findall(r"watcher=(?:v1:)?([0-9.]+):", told))
 
 
+def key() -> str:
+    """A new one for AES, in Ceph's own form: its kind, the time, its length, itself."""
+    secret = secrets.token_bytes(16)
+    return base64.b64encode(struct.pack("<HIIH", 1, 0, 0, len(secret)) + secret).decode()
+
+
+def keyring(admin: str) -> str:
+    """Who may do what: of the machine itself, everybody everything."""
+    keys = {"mon.": key(), "osd.0": key(), f"client.{_USER}": admin}
+    caps = "\n".join(f'\tcaps {each} = "allow *"' for each in ("mon", "osd"))
+    return "".join(f"[{name}]\n\tkey = {each}\n{caps}\n" for name, each in keys.items())
+
+
 def _monitor() -> str:
     # The kernel's client spoke only the first version of the protocol for long.
     return f"[v1:{ADDRESS}:{PORT}]"
 
 
 def configuration(cluster: str, directory: Path) -> str:
-    """For one machine, and without authentication: nobody else is in its network."""
+    """For one machine."""
     return f"""\
 [global]
 fsid = {cluster}
 mon host = v1:{ADDRESS}:{PORT}
 public network = {network.MACHINES}
 ms bind msgr2 = false
-auth cluster required = none
-auth service required = none
-auth client required = none
+keyring = {directory}/keyring
 run dir = {directory}
-log file = {directory}/$name.log
+log to file = false
+log to stderr = true
 admin socket = {directory}/$name.sock
 pid file = {directory}/$name.pid
 mon data = {directory}/mon

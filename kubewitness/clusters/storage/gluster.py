@@ -6,10 +6,18 @@ import re
 import secrets
 from pathlib import Path
 
-from kubewitness.clusters.storage.server import ADDRESS, Programs, Source, any_file_holds
+from kubewitness.clusters.storage.server import ADDRESS, Offer, Programs, Source, any_file_holds
 
 PORT = 24007
-ENDPOINTS = "glusterfs"  # the Endpoints object by which a pod's namespace finds the server
+_NAME = "glusterfs"
+#: By which a kubelet finds the server. Without a Service they would not stay.
+_ENDPOINTS = {
+    "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": _NAME},
+    "subsets": [{"addresses": [{"ip": ADDRESS}], "ports": [{"port": PORT}]}],
+}  # fmt: skip
+_SERVICE = {
+    "apiVersion": "v1", "kind": "Service", "metadata": {"name": _NAME}, "spec": {"ports": [{"port": PORT}]},
+}  # fmt: skip
 
 
 class Gluster:
@@ -21,12 +29,12 @@ class Gluster:
         how = ("-N", "--volfile", file, "--log-file", directory / "glusterd.log", "-p", directory / "pid")
         programs.serve("glusterd", *how, port=PORT)
 
-    def offer(self) -> Source:
+    def offer(self) -> Offer:
         """A volume of one brick."""
         name = f"volume-{secrets.token_hex(4)}"
         self._ask("volume", "create", name, f"{ADDRESS}:{self._brick(name)}", "force")
         self._ask("volume", "start", name)
-        return {"endpoints": ENDPOINTS, "path": name}
+        return Offer({"endpoints": _NAME, "path": name}, (_SERVICE, _ENDPOINTS))
 
     def holds(self, source: Source, text: str) -> bool:
         return any_file_holds(self._brick(source["path"]), text)

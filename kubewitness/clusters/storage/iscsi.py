@@ -8,7 +8,7 @@ import re
 import secrets
 from pathlib import Path
 
-from kubewitness.clusters.storage.server import ADDRESS, Programs, Source
+from kubewitness.clusters.storage.server import ADDRESS, Offer, Programs, Source
 
 PORT = 3260
 SIZE_BYTES = 64 << 20
@@ -21,7 +21,7 @@ class Iscsi:
         self._targets: dict[str, int] = {}
         programs.serve("tgtd", "-f", "--iscsi", f"portal={ADDRESS}:{PORT}", port=PORT)
 
-    def offer(self) -> Source:
+    def offer(self) -> Offer:
         """A disk that anybody may use."""
         number, name = next(self._numbers), f"iqn.2026-01.example.kubewitness:{secrets.token_hex(4)}"
         disk = self._disk(number)
@@ -32,7 +32,7 @@ class Iscsi:
         self._administer("logicalunit", "new", number, "--lun", "1", "--backing-store", disk)
         self._administer("target", "bind", number, "--initiator-address", "ALL")
         self._targets[name] = number
-        return {"targetPortal": f"{ADDRESS}:{PORT}", "iqn": name, "lun": 1, "fsType": "ext4"}
+        return Offer({"targetPortal": f"{ADDRESS}:{PORT}", "iqn": name, "lun": 1, "fsType": "ext4"})
 
     def holds(self, source: Source, text: str) -> bool:
         with (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from kubewitness.clusters.storage.server import ADDRESS, Programs, Source, any_file_holds, clients
+from kubewitness.clusters.storage.server import ADDRESS, Offer, Programs, Source, any_file_holds, clients
 
 PORT = 2049
 _SERVED_AT = "/exports"
@@ -22,11 +22,11 @@ class Nfs:
         how = ("-F", "-L", "STDERR", "-f", file, "-p", programs.directory / "pid")
         self._process = programs.serve("ganesha.nfsd", *how, port=PORT)
 
-    def offer(self) -> Source:
+    def offer(self) -> Offer:
         """A directory."""
         name = secrets.token_hex(4)
         (self._exports / name).mkdir()
-        return {"server": ADDRESS, "path": f"{_SERVED_AT}/{name}"}
+        return Offer({"server": ADDRESS, "path": f"{_SERVED_AT}/{name}"})
 
     def holds(self, source: Source, text: str) -> bool:
         return any_file_holds(self._exports / Path(source["path"]).name, text)

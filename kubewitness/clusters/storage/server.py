@@ -31,11 +31,19 @@ PACKAGES = {
 _LISTENING, _ESTABLISHED = "0A", "01"
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The source of a pod's volume, and the objects by which a pod's namespace has access to it."""
+
+    source: Source
+    objects: tuple[dict[str, Any], ...] = ()
+
+
 class Server(Protocol):
     """One that is up."""
 
-    def offer(self) -> Source:
-        """Something new and empty, as the source of a pod's volume."""
+    def offer(self) -> Offer:
+        """Something new and empty."""
 
     def holds(self, source: Source, text: str) -> bool:
         """Whether a text is somewhere in what the server itself keeps of it."""
