@@ -34,6 +34,13 @@ SYSTEM_NEEDS = {
     "pkg-config": "pkg-config",
     "nsenter": "util-linux",
 }
+#: The same of nodes that are emulated, and of the servers whose volumes they mount.
+EMULATION_NEEDS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mkfs.ext4": "e2fsprogs",
+    "ganesha.nfsd": "nfs-ganesha-vfs",
+    "tgtd": "tgt",
+}
 USAGE = 2
 
 
@@ -54,7 +61,8 @@ def main(arguments: list[str]) -> int:
         if command == "conformance":
             check_host()
         if command != "tests" or can_install():
-            install_system_packages()
+            emulated = any(each.startswith("--emulated-nodes") for each in rest)
+            install_system_packages(SYSTEM_NEEDS | (EMULATION_NEEDS if emulated else {}))
         install_python_packages()
     except CannotGoOnError as error:
         step(str(error))
@@ -82,9 +90,9 @@ def can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def install_system_packages() -> None:
-    """Install by apt what SYSTEM_NEEDS names and this system has not."""
-    missing = [package for need, package in SYSTEM_NEEDS.items() if not present(need)]
+def install_system_packages(needs: dict[str, str]) -> None:
+    """Install by apt what ``needs`` names, as SYSTEM_NEEDS does, and this system has not."""
+    missing = [package for need, package in needs.items() if not present(need)]
     if not has_ensurepip():
         missing.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
     if not missing:

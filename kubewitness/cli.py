@@ -230,9 +230,7 @@ def _up(arguments: argparse.Namespace) -> int:
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
     if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):
-        raise UsageError(
-            f"--emulated-nodes {arguments.emulated_nodes}: minimal has none, standard any number"
-        )
+        raise UsageError(f"--emulated-nodes {arguments.emulated_nodes}: minimal has none, standard 0 or more")
     port = None if arguments.publish is None else _free_port(arguments.publish)
     names = [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
