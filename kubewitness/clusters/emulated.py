@@ -25,7 +25,7 @@ from kubewitness.clusters.guest import Guest
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import is_ready
 from kubewitness.model.cluster import ClusterSpec
-from kubewitness.model.needs import EMULATED_MOUNTS, EMULATED_TAINT
+from kubewitness.model.needs import EMULATED_TAINT, emulated_mounts
 
 QEMU = "qemu-system-x86_64"
 #: Half a minute on two idle cores, and several times that where others want them, too.
@@ -135,7 +135,7 @@ class Emulated:
         toml.write_text(configuration.containerd(self.parts.binaries, own / "cni", pause, restricted=False))
         return {
             "containerd": [self.parts.binaries / "containerd", "--config", toml],
-            "kubelet": self.parts.kubelet(number, [TAINT], _SETTINGS, EMULATED_MOUNTS),
+            "kubelet": self.parts.kubelet(number, [TAINT], _SETTINGS, emulated_mounts(self.spec.version)),
             "kube-proxy": self.parts.proxy(number),
         }
 

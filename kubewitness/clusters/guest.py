@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,15 @@ from kubewitness.assets import Assets, debian
 from kubewitness.assets.store import Progress, Store, cache_root
 from kubewitness.clusters import cpio, images
 from kubewitness.clusters.errors import ClusterError
+from kubewitness.model.needs import emulated_mounts
 
 #: The kernel, which can mount what the host's cannot, and what kubelet, kube-proxy and the start call.
 PACKAGES = (
     "linux-image-cloud-amd64", "busybox-static", "dash", "coreutils", "util-linux", "kmod", "mount", "udev",
     "e2fsprogs", "iproute2", "nftables", "conntrack", "nfs-common", "open-iscsi",
 )  # fmt: skip
+#: It maps Ceph's devices, and is half as large as all the rest.
+CEPH_PACKAGES = ("ceph-common",)
 BINARIES = (
     "kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "runc",
     "bridge", "host-local", "loopback", "portmap",
@@ -46,7 +49,12 @@ class Guest:
 def prepared(assets: Assets, images_root: Path, progress: Progress) -> Guest:
     """From the cache, or made now. ``images_root`` is containerd's with every image (see images.unpacked)."""
     store = Store(cache_root())
-    system = _cached(store, "guest", (PACKAGES, _MODULES), progress, _make_system)
+    packages = PACKAGES + (CEPH_PACKAGES if "rbd" in emulated_mounts(assets.kubernetes) else ())
+
+    def make_system(work: Path, entry: Path, progress: Progress) -> None:
+        _make_system(packages, work, entry, progress)
+
+    system = _cached(store, "guest", (packages, _MODULES), progress, make_system)
     binaries = {name: assets.binaries[name] for name in BINARIES}
 
     def make_node(work: Path, entry: Path, _: Progress) -> None:
@@ -85,9 +93,9 @@ def _cached(
     return entry
 
 
-def _make_system(work: Path, entry: Path, progress: Progress) -> None:
+def _make_system(packages: Sequence[str], work: Path, entry: Path, progress: Progress) -> None:
     tree = work / "tree"
-    debian.unpack(PACKAGES, tree, work / "apt", progress)
+    debian.unpack(packages, tree, work / "apt", progress)
     # Packages that are not among these, and their scripts, would have made the following.
     for name in ("dev", "proc", "sys", "run", "tmp", "root", "node"):
         (tree / name).mkdir(exist_ok=True)

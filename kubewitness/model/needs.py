@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 
 CAPTURED_TRAFFIC = "captured-traffic"  # what the parts say to each other is captured, readable or not
@@ -25,13 +26,17 @@ KERNEL_FUSE = "kernel:fuse"  # and of GlusterFS, whose client is a FUSE file sys
 
 #: What a node may be able to mount over the network, each with the need that it meets.
 MOUNTS = {"nfs": KERNEL_NFS, "iscsi": KERNEL_ISCSI, "rbd": KERNEL_RBD, "glusterfs": KERNEL_FUSE}
-EMULATED_MOUNTS = ("nfs", "iscsi")  # those of every emulated node
 EMULATED_TAINT = "kubewitness.example/emulated"  # keeps pods away that do not ask for an emulated node
 
 
 def mounts_label(kind: str) -> str:
     """The label, of value "true", of the nodes that can mount one of MOUNTS."""
     return f"kubewitness.example/mounts-{kind}"
+
+
+def emulated_mounts(version: str) -> tuple[str, ...]:
+    """What an emulated node mounts. Of Ceph's devices only as long as kubelets do: the tool is large."""
+    return ("nfs", "iscsi", "rbd") if parse_minor(version) <= (1, 30) else ("nfs", "iscsi")
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:
@@ -45,7 +50,7 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
-    mounts = {*spec.mounts, *(EMULATED_MOUNTS if spec.emulated else ())}
+    mounts = {*spec.mounts, *(emulated_mounts(spec.version) if spec.emulated else ())}
     has |= {MOUNTS[kind] for kind in mounts}
     standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK, CSI_DRIVER}
     has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}

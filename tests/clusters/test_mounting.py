@@ -85,10 +85,15 @@ def test_a_cluster_offers_what_its_nodes_mount(mounts: tuple[str, ...], wanted: 
     assert needs.offered(spec) & set(needs.MOUNTS.values()) == wanted
 
 
-def test_a_cluster_offers_what_its_emulated_nodes_mount() -> None:
-    spec = ClusterSpec("1.37", Provider.LOCAL, Setup.TLS, Topology.STANDARD, 3, ("nfs", "rbd"), emulated=1)
-    offered = {needs.KERNEL_NFS, needs.KERNEL_RBD, needs.KERNEL_ISCSI}
-    assert needs.offered(spec) & set(needs.MOUNTS.values()) == offered
+@pytest.mark.parametrize(
+    ("version", "more"), [("1.30", {needs.KERNEL_RBD}), ("1.31", set()), ("1.37.2", set())]
+)
+def test_a_cluster_offers_what_its_emulated_nodes_mount(version: str, more: set[str]) -> None:
+    spec = ClusterSpec(
+        version, Provider.LOCAL, Setup.TLS, Topology.STANDARD, mounts=("glusterfs",), emulated=1
+    )
+    offered = {needs.KERNEL_FUSE, needs.KERNEL_NFS, needs.KERNEL_ISCSI}
+    assert needs.offered(spec) & set(needs.MOUNTS.values()) == offered | more
 
 
 @pytest.mark.parametrize(
