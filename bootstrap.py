@@ -34,8 +34,13 @@ SYSTEM_NEEDS = {
     "pkg-config": "pkg-config",
     "nsenter": "util-linux",
 }
-#: The same of nodes that are emulated.
-EMULATION_NEEDS = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs"}
+#: The same of nodes that are emulated, and of the servers whose volumes they mount.
+EMULATION_NEEDS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mkfs.ext4": "e2fsprogs",
+    "ganesha.nfsd": "nfs-ganesha-vfs",
+    "tgtd": "tgt",
+}
 USAGE = 2
 
 

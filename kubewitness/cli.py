@@ -235,8 +235,7 @@ def _up(arguments: argparse.Namespace) -> int:
     names = [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(
-        assets.kubernetes, Provider.LOCAL, arguments.setup, arguments.topology, arguments.nodes,
-        mounts=mountable(),
+        assets.kubernetes, Provider.LOCAL, arguments.setup, arguments.topology, arguments.nodes, mountable(),
         emulated=arguments.emulated_nodes,
     )  # fmt: skip
     cluster = LocalCluster(spec, assets, arguments.evidence, _say)

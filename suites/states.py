@@ -35,6 +35,12 @@ def is_gone(obj: ApiObject | None) -> bool:
     return obj is None
 
 
+def is_cordoned(node: ApiObject | None) -> bool:
+    """Marked unschedulable, and tainted for it."""
+    taints = ((node or {}).get("spec") or {}).get("taints") or []
+    return "node.kubernetes.io/unschedulable" in [each["key"] for each in taints]
+
+
 def is_terminating(pod: ApiObject | None) -> bool:
     return "deletionTimestamp" in metadata(pod)
 

@@ -210,7 +210,6 @@ class Components:
     def proxy(self, number: int) -> list[str | Path]:
         node = self.node(number)
         client = self._client(f"{node}-proxy", "system:kube-proxy", (), network.CONTROL_PLANE)
-        config = configuration.write_json(
-            self.directory / "nodes" / node / "proxy.json", configuration.kube_proxy(client, node)
-        )
+        content = configuration.kube_proxy(client, node, parse_minor(self.spec.version))
+        config = configuration.write_json(self.directory / "nodes" / node / "proxy.json", content)
         return [self.binaries / "kube-proxy", "--config", config]

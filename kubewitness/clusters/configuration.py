@@ -78,8 +78,10 @@ def kubelet(
     }
 
 
-def kube_proxy(kubeconfig_path: Path, node: str) -> dict[str, Any]:
+def kube_proxy(kubeconfig_path: Path, node: str, minor: tuple[int, int]) -> dict[str, Any]:
     return {
+        # The mode was alpha, behind this gate, until 1.31.
+        **({"featureGates": {"NFTablesProxyMode": True}} if minor < (1, 31) else {}),
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",

@@ -83,7 +83,7 @@ def discover(access: Access, *, disruption: bool) -> ClusterSpec:
     plain = re.match(r"v?(\d+\.\d+\.\d+)", version["gitVersion"])
     return ClusterSpec(
         plain[1] if plain else version["gitVersion"], Provider.EXISTING, setup, Topology.STANDARD,
-        len(names), tuple(names), disruption,
+        len(names), names=tuple(names), disruption=disruption,
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ class ExistingCluster:
 
     @property
     def storage(self) -> Storage:
-        return self._without_hands("start servers beside")
+        return self._without_hands("put servers beside")
 
     def end(self, component: str) -> None:
         self._without_hands(f"end {component} of")

@@ -118,8 +118,8 @@ class Keeper:
     ) -> Process:
         """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3.
 
-        One that ``stays`` is not to end before it is dismissed; see ``died``.
-        One that is not ``marked`` keeps root's group, and the capture may not know it by its connections.
+        One that ``stays`` is not to end before it is dismissed; see ``died``. Without being ``marked`` it
+        keeps root's group, and the capture may not know it by its connections.
         """
         log = self.directory / "logs" / (name.replace("/", "_") + ".log")
         with self._news:
@@ -168,6 +168,10 @@ class Keeper:
                 f"{name} failed with status {status}: {' '.join(map(str, argv))}\n"
                 f"{self.processes[name].last_words()}"
             )
+
+    def ended(self, name: str) -> bool:
+        with self._news:
+            return ("exit", name) in self._events
 
     def dismiss(self, *names: str) -> None:
         """From now on these may end."""

@@ -39,9 +39,9 @@ class ClusterSpec:
     setup: Setup
     topology: Topology
     nodes: int = 1
-    names: tuple[str, ...] = ()
-    disruption: bool = False
-    mounts: tuple[str, ...] = field(default=(), kw_only=True)
+    mounts: tuple[str, ...] = ()
+    names: tuple[str, ...] = field(default=(), kw_only=True)
+    disruption: bool = field(default=False, kw_only=True)
     emulated: int = field(default=0, kw_only=True)
 
     @property

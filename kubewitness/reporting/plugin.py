@@ -149,8 +149,7 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
     return [
         ClusterSpec(
             config.getoption("kube_version"), Provider.LOCAL, Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes"),
-            mounts=mountable(),
+            1 if topology == Topology.MINIMAL else config.getoption("nodes"), mountable(),
             emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
         )
         for setup in config.getoption("setup") or list(Setup)

@@ -57,9 +57,9 @@ class Results:
                 Setup(each["setup"]),
                 Topology(each["topology"]),
                 each["nodes"],
-                tuple(each.get("node_names", ())),
-                each.get("disruption", False),
-                mounts=tuple(each.get("mounts", ())),
+                tuple(each.get("mounts", ())),
+                names=tuple(each.get("node_names", ())),
+                disruption=each.get("disruption", False),
                 emulated=each.get("emulated", 0),
             )
             for each in Results.stored(directory)["clusters"]

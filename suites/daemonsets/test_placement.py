@@ -9,7 +9,7 @@ from fixtures.stage import Scene
 from kubewitness.checks.ordering import happens_in_order
 from kubewitness.checks.selecting import created_in, metadata, node_of, uid_of
 from kubewitness.checks.workloads import Objects, at_every_change, contains, equal, in_the_end
-from kubewitness.clusters.api import pods
+from kubewitness.clusters.api import nodes, pods
 from kubewitness.model.behaviour import Kind, doc
 from kubewitness.model.needs import CONTROLLERS, DISRUPTION, READABLE_TRAFFIC, TWO_NODES
 from kubewitness.model.observation import ApiObject
@@ -26,7 +26,7 @@ from suites.daemonsets.sets import (
     pods_are,
     sets,
 )
-from suites.states import controller_of, nodes_of, staying
+from suites.states import controller_of, is_cordoned, nodes_of, staying
 from suites.versions import versioned
 
 Tell = Callable[..., Story]
@@ -152,11 +152,12 @@ def test_node_selector_limits_placement(selected: Watched, story: Tell) -> None:
 
 @drive_alone
 def repelled(scene: Scene) -> Watched:
-    """A tainted node, one DaemonSet that tolerates the taint, and one that does not."""
-    namespace = scene.namespace()
+    """A tainted node and a cordoned one, a DaemonSet that tolerates the taint, and one that does not."""
+    namespace, last = scene.namespace(), scene.nodes[-1]
     tolerant = {**versioned("1"), "tolerations": [{"key": TAINT["key"], "operator": "Exists"}]}
     scene.taint(scene.nodes[-2], [TAINT])
-    with scene.recording(pods(namespace)) as seen:
+    with scene.cordoned(last), scene.recording(pods(namespace)) as seen:
+        scene.wait(nodes(), last, is_cordoned, what="the cordoned node to be tainted", within_s=60)
         scene.create(namespace, manifests.daemon_set("tolerant", tolerant))
         made = scene.create(namespace, manifests.daemon_set("plain", versioned("1")))
         seen.until(pods_are(namespace, all_ready(2 * len(scene.nodes) - 1)), what="all pods but one")

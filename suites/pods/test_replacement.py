@@ -173,10 +173,15 @@ def test_replaced_after_node_loss(bereaved: Watched, story: Tell) -> None:
     told = story(bereaved.seen.watched, bereaved.subject)
     told.must(
         equal("old pods on each node", dict.fromkeys(FATES, 2), {fate: len(old[fate]) for fate in FATES}),
+        # Not in the end: a pod that is ready may be unready again for a while, on a busy host.
+        reached(
+            bereaved.pods, "a ready pod of each Deployment in the place of the old ones",
+            lambda now: sorted(map(app, ready(successors(now)))) == sorted(FATES), tell,
+        ),
         in_the_end(
-            bereaved.pods, "one ready pod of each Deployment elsewhere, and no old one that is not to end",
+            bereaved.pods, "one pod of each Deployment elsewhere, and no old one that is not to end",
             lambda now: sorted(map(app, successors(now))) == sorted(FATES)
-            and len(ready(successors(now))) == len(FATES) and not ready(remaining(now, "lost"))
+            and not ready(remaining(now, "lost"))
             and not {*homes.values()} & {*nodes_of(successors(now))}, tell,
         ),
         at_every_change(

@@ -20,7 +20,7 @@ from suites.watching import Watched, all_ready, gone, named
 
 Tell = Callable[..., Story]
 NAME = "deleted"
-GRACE_S = 10
+GRACE_S = 30  # a busy host takes its time to run a hook
 #: What a container writes here before it ends, a kubelet puts into its status.
 LOG = "/dev/termination-log"
 KILLED = 128 + 9

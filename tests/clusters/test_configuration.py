@@ -56,6 +56,13 @@ def test_a_kubelet_gets_only_fields_that_it_knows(minor: tuple[int, int], known:
     assert ("failCgroupV1" in kubelet(minor=minor)) is known
 
 
+@pytest.mark.parametrize(("minor", "alpha"), [((1, 29), True), ((1, 30), True), ((1, 31), False)])
+def test_a_kube_proxy_may_use_nftables(minor: tuple[int, int], alpha: bool, tmp_path: Path) -> None:
+    made = configuration.kube_proxy(tmp_path, "node1", minor)
+    assert made["mode"] == "nftables"
+    assert made.get("featureGates", {}).get("NFTablesProxyMode", False) is alpha
+
+
 @pytest.mark.parametrize("restricted", [True, False])
 def test_containerd_gets_valid_toml(restricted: bool) -> None:
     content = configuration.containerd(Path("bin"), Path("cni"), "pause:1", restricted=restricted)

@@ -81,7 +81,7 @@ def test_iscsi_is_never_mounted_by_nodes_in_namespaces() -> None:
     ids=["nothing", "two"],
 )
 def test_a_cluster_offers_what_its_nodes_mount(mounts: tuple[str, ...], wanted: set[str]) -> None:
-    spec = ClusterSpec("1.37", Provider.LOCAL, Setup.TLS, Topology.STANDARD, 3, mounts=mounts)
+    spec = ClusterSpec("1.37", Provider.LOCAL, Setup.TLS, Topology.STANDARD, 3, mounts)
     assert needs.offered(spec) & set(needs.MOUNTS.values()) == wanted
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants import mutations_csi, mutations_volumes
+from tests.mutants import mutations_csi, mutations_network, mutations_volumes
 from tests.mutants.conftest import Jury
 from tests.mutants.mutations import Mutation
 
-MUTATIONS = (*mutations_volumes.MUTATIONS, *mutations_csi.MUTATIONS)
-RECORDINGS = [mutations_volumes.RECORDING, mutations_csi.RECORDING]
-WITHOUT: set[str] = set()
+MODULES = (mutations_volumes, mutations_csi, mutations_network)
+MUTATIONS = tuple(each for module in MODULES for each in module.MUTATIONS)
+RECORDINGS = [each.RECORDING for each in MODULES]
 
 
 def test_each_behaviour_has_a_mutant(jury: Jury) -> None:
-    jury.each_behaviour_has_a_mutant("volumes", MUTATIONS, WITHOUT)
+    jury.each_behaviour_has_a_mutant("volumes", MUTATIONS, mutations_network.WITHOUT)
 
 
 @pytest.mark.parametrize("recording", RECORDINGS)

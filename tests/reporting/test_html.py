@@ -114,6 +114,12 @@ def test_the_relay_and_the_real_port_are_told_apart(sample: Results, tmp_path: P
     assert "no insecure port" in texts
 
 
+def test_emulated_nodes_are_told_where_there_are_any(sample: Results, tmp_path: Path) -> None:
+    sample["clusters"][0]["emulated"] = 2
+    told = [each for each in rendered(sample, tmp_path).texts if ", provider local" in each]
+    assert [" and 2 emulated," in each for each in told] == [True, False, False]
+
+
 def test_an_empty_run_is_no_success(sample: Results, tmp_path: Path) -> None:
     sample["results"], sample["clusters"] = [], []
     sample["run"]["summary"] = dict.fromkeys(sample["run"]["summary"], 0)

@@ -109,6 +109,11 @@ def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
     [
         (("--provider", "local", "--kubeconfig", "x"), "leave one out"),
         (("--kubeconfig", "/absent"), "kubeconfig /absent cannot be used: it does not exist"),
+        (("--emulated-nodes", "-1"), "wanted is a number, 0 or more"),
+        (
+            ("--emulated-nodes", "1", "--kubeconfig", "x"),
+            "--emulated-nodes: only the clusters of provider local",
+        ),
         (("--image", "other=x"), "NAME one of witness, pause"),
         (("--replay", "/absent"), "--replay: /absent holds no results.json"),
     ],

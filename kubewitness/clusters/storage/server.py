@@ -74,11 +74,10 @@ class Programs:
         process = self._keeper.spawn(name, [find_program(name), *arguments], ns="cp", marked=False)
         until = time.monotonic() + START_S
         # These servers tell nobody that they are ready; that their port is open can only be looked up.
-        while Path(f"/proc/{process.pid}").exists() and time.monotonic() < until:
+        while not self._keeper.ended(name) and time.monotonic() < until:
             if any((each.port, each.state) == (port, _LISTENING) for each in _connections(process)):
                 return process
             time.sleep(0.02)
-        self._keeper.dismiss(name)  # the cluster can do without
         raise ClusterError(f"{name} does not listen on port {port}:\n{process.last_words()}")
 
     def ask(self, name: str, *arguments: object) -> str:
