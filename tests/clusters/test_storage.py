@@ -167,3 +167,4 @@ def test_a_server_that_ends_at_once_says_why(
     with pytest.raises(ClusterError, match=r"^ganesha.nfsd does not listen on port 2049:") as found:
         Storage(tmp_path, keeper).server("nfs")
     assert "Expected an IP address" in str(found.value)
+    assert not keeper.died()

@@ -78,6 +78,7 @@ class Programs:
             if any((each.port, each.state) == (port, _LISTENING) for each in _connections(process)):
                 return process
             time.sleep(0.02)
+        self._keeper.dismiss(name)  # the cluster goes on without it
         raise ClusterError(f"{name} does not listen on port {port}:\n{process.last_words()}")
 
     def ask(self, name: str, *arguments: object) -> str:
