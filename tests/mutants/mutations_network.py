@@ -10,8 +10,8 @@ from tests.mutants.followed import Step, answered, followed, without
 from tests.mutants.mutations import Mutation
 
 RECORDING = "volumes-network-insecure-standard"
-#: What no recording has: the in-tree plugin is gone since Kubernetes 1.26. The one for RBD was still in 1.30, so
-#: the recording is of that.
+#: What no recording has: the in-tree plugin is gone since 1.26. The one for RBD was still in 1.30, so the
+#: recording is of that version.
 WITHOUT = {"volumes/glusterfs"}
 
 
