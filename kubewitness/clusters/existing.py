@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import urllib3.exceptions
 import yaml
@@ -19,7 +19,7 @@ from kubewitness.assets.images import PAUSE, WITNESS
 from kubewitness.clusters import objects
 from kubewitness.clusters.api import Api, ApiError, Object, Waited, nodes, pods, service_accounts
 from kubewitness.clusters.errors import ClusterError, Refused, UsageError
-from kubewitness.clusters.guarding import GuardedApi, owned_namespaces, remove_namespaces
+from kubewitness.clusters.guarding import NAMESPACES, GuardedApi, owned_namespaces, remove_namespaces
 from kubewitness.clusters.nodes import Nodes, is_ready
 from kubewitness.clusters.provider import KUBECTL_S
 from kubewitness.clusters.storage import Storage
@@ -28,6 +28,7 @@ from kubewitness.model.history import CaptureStatistics
 
 _START_S = 120.0
 _REPELLING = ("NoSchedule", "NoExecute")
+Client = TypeVar("Client", bound=Api)
 _HOPELESS = ("ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 
 
@@ -39,20 +40,18 @@ class Access:
     context: str | None = None
 
     def api(self) -> Api:
-        """A client; UsageError where the kubeconfig is of no use."""
-        return Api(*self.usable())
+        return self.client(Api)
 
-    def usable(self) -> tuple[Path, str | None]:
-        """The file and the context, tried; UsageError says what is wrong with them."""
+    def client(self, make: Callable[[Path, str | None], Client]) -> Client:
+        """What ``make`` makes of the file and the context; UsageError where these are of no use."""
         try:
-            Api(self.kubeconfig, self.context).close()
+            return make(self.kubeconfig, self.context)
         except (ConfigException, OSError, yaml.YAMLError, TypeError, AttributeError) as error:
             reason = "it does not exist" if not self.kubeconfig.exists() else str(error)
             raise UsageError(
                 f"kubeconfig {self.kubeconfig} cannot be used: {reason}; name a file that"
                 " `kubectl --kubeconfig` accepts, and a context of it by --context"
             ) from error
-        return self.kubeconfig, self.context
 
 
 def discover(access: Access, *, disruption: bool) -> ClusterSpec:
@@ -110,7 +109,11 @@ class ExistingCluster:
         self._progress = progress
         self._began = time.monotonic()
         self._tried_s = 0.0
-        self._guarded = GuardedApi(*access.usable(), {PAUSE: PAUSE, **images}, disruption=spec.disruption)
+        self._guarded = access.client(
+            lambda file, context: GuardedApi(
+                file, context, {PAUSE: PAUSE, **images}, disruption=spec.disruption
+            )
+        )
         self.api: Api = self._guarded
 
     def start(self) -> None:
@@ -124,7 +127,7 @@ class ExistingCluster:
 
     def _try_images(self) -> None:
         namespace = f"kw-images-{self._guarded.run}"
-        self.api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        self.api.post(NAMESPACES, {"metadata": {"name": namespace}})
         what = "the default service account"
         self.api.wait(service_accounts(namespace), "default", bool, within_s=_START_S, what=what)
         for number, node in enumerate(self.spec.node_names):

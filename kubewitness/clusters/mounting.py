@@ -34,7 +34,7 @@ CLIENTS = {
 @functools.cache
 def mountable() -> tuple[str, ...]:
     """The kinds of needs.MOUNTS that this host has kernel and programs for."""
-    return tuple(kind for kind, client in CLIENTS.items() if _in_kernel(client) and _installed(client))
+    return tuple(kind for kind, client in CLIENTS.items() if _installed(client) and _in_kernel(client))
 
 
 def _installed(client: Client) -> bool:

@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow-disruption",
         action="store_true",
         help="of an existing cluster, change more than the namespaces made for the run: labels and taints of"
-        " nodes, objects without a namespace, files on nodes; all is undone",
+        " nodes, objects without a namespace, files on nodes; all but the files is undone",
     )
     group.addoption(
         "--image",
