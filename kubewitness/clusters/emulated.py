@@ -17,13 +17,13 @@ from pathlib import Path
 
 from kubewitness.assets import Assets
 from kubewitness.assets.store import Progress
-from kubewitness.clusters import configuration, cpio, guest, network, runs
+from kubewitness.clusters import cpio, guest, network, runs
 from kubewitness.clusters.api import Api, Waited, nodes
 from kubewitness.clusters.components import Components
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.guest import Guest
 from kubewitness.clusters.keeping import Keeper
-from kubewitness.clusters.nodes import is_ready
+from kubewitness.clusters.nodes import is_ready, write_runtime
 from kubewitness.model.cluster import ClusterSpec
 from kubewitness.model.needs import EMULATED_TAINT, emulated_mounts
 
@@ -129,10 +129,7 @@ class Emulated:
     def _components(self, number: int) -> dict[str, list[str | Path]]:
         """The command lines, whose configuration is written by asking for them."""
         own = self.run.directory / "nodes" / self.parts.node(number)
-        configuration.write_json(own / "cni" / "10-kubewitness.conflist", configuration.pod_network(number))
-        pause = next(name for name in self.assets.images if "/pause" in name)
-        toml = own / "containerd.toml"
-        toml.write_text(configuration.containerd(self.parts.binaries, own / "cni", pause, restricted=False))
+        toml = write_runtime(own, number, self.parts, self.assets, restricted=False)
         return {
             "containerd": [self.parts.binaries / "containerd", "--config", toml],
             "kubelet": self.parts.kubelet(number, [TAINT], _SETTINGS, emulated_mounts(self.spec.version)),

@@ -62,15 +62,8 @@ class Nodes:
         assert self.images_root is not None, "images are unpacked before the first node starts"
         node, own = self.parts.node(number), self._directory(number)
         runs.make_control_groups(f"{self.run.cgroup}/{node}")
-        cni = own / "cni"
-        cni.mkdir()
-        if self.spec.topology is Topology.STANDARD:
-            configuration.write_json(cni / "10-kubewitness.conflist", configuration.pod_network(number))
-        pause = next(name for name in self.assets.images if "/pause" in name)
-        toml = own / "containerd.toml"
-        toml.write_text(
-            configuration.containerd(self.parts.binaries, cni, pause, restricted=not _may_lower_oom_score())
-        )
+        pods = number if self.spec.topology is Topology.STANDARD else None
+        toml = write_runtime(own, pods, self.parts, self.assets, restricted=not _may_lower_oom_score())
         images.link(self.images_root, own / "var-lib" / "containerd")
         path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
         runtime = f"containerd/{node}"
@@ -165,6 +158,23 @@ class Nodes:
             for file in group.rglob("cgroup.procs"):
                 found |= {int(line) for line in file.read_text().split()}
         return found
+
+
+def write_runtime(
+    own: Path, pods: int | None, parts: Components, assets: Assets, *, restricted: bool
+) -> Path:
+    """Writes containerd's configuration, and that of its pods' network, into a node's directory; its file.
+
+    ``pods`` is the number of a node whose pods have a network, and None where they have none.
+    """
+    cni = own / "cni"
+    cni.mkdir(parents=True, exist_ok=True)
+    if pods is not None:
+        configuration.write_json(cni / "10-kubewitness.conflist", configuration.pod_network(pods))
+    pause = next(name for name in assets.images if "/pause" in name)
+    toml = own / "containerd.toml"
+    toml.write_text(configuration.containerd(parts.binaries, cni, pause, restricted=restricted))
+    return toml
 
 
 def is_ready(node: Object | None) -> bool:
