@@ -1,7 +1,7 @@
 """Finding, downloading, building and caching the binaries and images that a cluster is made of."""
 
 from kubewitness.assets.asset import Asset, AssetError, Assets, Origin, UnknownVersion
-from kubewitness.assets.recipes import ALL, EXTRA
+from kubewitness.assets.recipes import ALL, EXTRA, KIND
 from kubewitness.assets.resolving import resolve
 
-__all__ = ["ALL", "EXTRA", "Asset", "AssetError", "Assets", "Origin", "UnknownVersion", "resolve"]
+__all__ = ["ALL", "EXTRA", "KIND", "Asset", "AssetError", "Assets", "Origin", "UnknownVersion", "resolve"]

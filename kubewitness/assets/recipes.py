@@ -11,6 +11,7 @@ from kubewitness.model.needs import CSI_DRIVER
 
 FIRST_MINOR: Final = 29
 LAST_MINOR: Final = 37
+KIND: Final = "provider kind"  # what the bundle is had for
 MINORS: Final = tuple(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1))
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -219,6 +220,21 @@ def _csi() -> Bundle:
     )
 
 
+def _kind() -> Bundle:
+    version, module = "0.33.0", "sigs.k8s.io/kind"
+    binary = (
+        f"https://github.com/kubernetes-sigs/kind/releases/download/v{version}/kind-linux-{architecture()}"
+    )
+    return Bundle(
+        name="kind",
+        module=module,
+        version=version,
+        packages={"kind": module},
+        need=KIND,
+        releases={"kind": Release(version, binary, f"{binary}.sha256sum")},
+    )
+
+
 def _witness() -> Bundle:
     """The program of the test image, for what agnhost does not tell or do."""
     return Bundle(
@@ -232,11 +248,11 @@ def _witness() -> Bundle:
 
 def bundles(kubernetes: str) -> tuple[Bundle, ...]:
     """All bundles for clusters of that exact version ("1.37.2"), the longest build first."""
-    return (_kubernetes(kubernetes), _csi(), _containerd(), _coredns(), _runc(), _cni(), _witness())
+    return (_kubernetes(kubernetes), _csi(), _containerd(), _coredns(), _runc(), _cni(), _kind(), _witness())
 
 
 _BUNDLES: Final = bundles(f"1.{LAST_MINOR}.0")
 #: What every cluster is made of.
 ALL: Final = tuple(name for bundle in _BUNDLES if not bundle.need for name in bundle.packages)
-#: What is had only for behaviours with a need, by that need.
+#: What is had only for behaviours with a need, or for a provider, by that need.
 EXTRA: Final = {bundle.need: tuple(bundle.packages) for bundle in _BUNDLES if bundle.need}

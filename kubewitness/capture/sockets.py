@@ -23,6 +23,8 @@ from typing import Any
 from kubewitness.capture.barriers import OWNERS_PORT, answer, marker, stamp
 from kubewitness.capture.sockdiag import Address, SocketTable
 
+#: Each node has its own of these, and they are named accordingly.
+_OF_NODES = ("kubelet", "kube-proxy")
 #: A file table that changes while it is listed can hide a socket; a refused connection is gone for good.
 _ATTEMPTS, _AGAIN_AFTER_S = 5, 0.004
 
@@ -49,6 +51,7 @@ class Owners:
         self._suite = list(self._named)
         self._members: dict[str, list[int]] = {"host": self._suite}
         self._tables: dict[str, SocketTable] = {}
+        self._nodes: dict[str, str] = {}  # of namespaces that are whole nodes
         self._marked: dict[int, dict[str, Any]] = {}
         self._read = 0
         self._output = output.open("a", buffering=1)
@@ -79,7 +82,11 @@ class Owners:
             registry.seek(self._read)
             for line in registry.read().splitlines():
                 entry = json.loads(line)
-                self._named[entry["pid"]] = entry["name"]
+                if node := entry.get("node"):  # what runs there was started by others, and is named by itself
+                    self._places[entry["address"]] = entry["ns"]
+                    self._nodes[entry["ns"]] = node
+                else:
+                    self._named[entry["pid"]] = entry["name"]
                 if entry["mark"]:
                     self._marked[entry["mark"]] = {"component": entry["name"], "pid": entry["pid"]}
                 self._members.setdefault(entry["ns"], []).append(entry["pid"])
@@ -92,7 +99,7 @@ class Owners:
             return None
         inode = table.inode(local, remote) if remote else table.inode(local)
         pid = self._holder(inode, place) if inode else None
-        return None if pid is None else {"component": self._name(pid), "pid": pid}
+        return None if pid is None else {"component": self._name(pid, place), "pid": pid}
 
     def _table(self, place: str) -> SocketTable | None:
         for pid in self._members.get(place, []) if place not in self._tables else []:
@@ -110,8 +117,22 @@ class Owners:
         for pid in likely:
             if self._holds(pid, wanted):
                 return pid
-        everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}
-        return next((pid for pid in everyone.difference(likely) if self._holds(pid, wanted)), None)
+        everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}.difference(likely)
+        if place in self._nodes:
+            return self._found_there(place, everyone, wanted)
+        return next((pid for pid in everyone if self._holds(pid, wanted)), None)
+
+    def _found_there(self, place: str, others: set[int], wanted: str) -> int | None:
+        """The same where a whole node lives, started by others: whoever is found is likely from now on.
+
+        Nobody else has a socket there, and to look into every process of the host takes too long.
+        """
+        there = _link(f"{self._proc}/{self._members[place][0]}/ns/net")
+        for pid in others:
+            if _link(f"{self._proc}/{pid}/ns/net") == there and self._holds(pid, wanted):
+                self._members[place].append(pid)
+                return pid
+        return None
 
     def _holds(self, pid: int, wanted: str) -> bool:
         directory = f"{self._proc}/{pid}/fd"
@@ -122,8 +143,15 @@ class Owners:
         # The newest files have the highest numbers, and the socket is new.
         return any(_link(f"{directory}/{number}") == wanted for number in reversed(numbers))
 
-    def _name(self, pid: int) -> str:
-        return self._named.get(pid) or (self._proc / str(pid) / "comm").read_text().strip()
+    def _name(self, pid: int, place: str) -> str:
+        if known := self._named.get(pid):
+            return known
+        # The kernel's own name for a process has at most 15 characters.
+        program = (
+            (self._proc / str(pid) / "cmdline").read_bytes().partition(b"\0")[0].decode(errors="replace")
+        )
+        name = program.rpartition("/")[2] or (self._proc / str(pid) / "comm").read_text().strip()
+        return f"{name}/{self._nodes[place]}" if name in _OF_NODES and place in self._nodes else name
 
 
 def _link(path: str) -> str:

@@ -12,6 +12,8 @@ run's directory. Requests carry an ``id`` that the answer repeats:
 
 - ``namespace``: a network, mount and UTS namespace called ``name``; ``binds``
   is a list of [source, target] that are bound there, ``tmpfs`` of targets.
+- ``adopt``: the network namespace of process ``pid``, which something in the cluster
+  started, is called ``name`` from now on; ``address`` is one of its, and ``node`` its node.
 - ``spawn``: starts ``argv`` as ``name`` in namespace ``ns``; answers with its
   process id as the host counts it. A ``mark`` above 0 becomes part of its
   group id, by which the kernel tells its connections apart (network.marking).
@@ -239,6 +241,35 @@ class Keeper:
         for key, value in request.get("sysctls", {}).items():
             Path("/proc/sys", key.replace(".", "/")).write_text(value)
 
+    def do_adopt(self, request: dict[str, Any]) -> None:
+        network = os.open(f"/proc/{request['pid']}/ns/net", os.O_RDONLY)
+        self.namespaces[request["name"]] = [network]
+        pid = self._host_pid(request["pid"], os.fstat(network).st_ino)
+        entry = {
+            "name": request["node"], "pid": pid, "ns": request["name"],
+            "mark": 0, "address": request["address"], "node": request["node"],
+        }  # fmt: skip
+        self._register(entry)
+
+    def _host_pid(self, pid: int, network: int) -> int:
+        """The host's number of our process ``pid``, which is in the network namespace with that inode."""
+        for each in os.listdir(self.host_proc):  # noqa: PTH208 - a file descriptor has no path
+            try:
+                if each.isdigit() and os.stat(f"{each}/ns/net", dir_fd=self.host_proc).st_ino == network:
+                    status = (self.directory / "hostproc" / each / "status").read_text()
+                    numbers = next(
+                        line.split()[1:] for line in status.splitlines() if line.startswith("NSpid")
+                    )
+                    if numbers[1:2] == [str(pid)]:  # one for each of its namespaces, the host's first
+                        return int(each)
+            except OSError:
+                continue  # it has ended since
+        raise OSError(f"process {pid} has ended")
+
+    def _register(self, entry: dict[str, Any]) -> None:
+        with (self.directory / "processes.jsonl").open("a") as registry:
+            registry.write(json.dumps(entry) + "\n")
+
     def do_spawn(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["name"]
         environment = dict(request["env"])
@@ -260,8 +291,7 @@ class Keeper:
         entry = {
             "name": name, "pid": int(host_pid), "ns": request.get("ns", ""), "mark": request["mark"],
         }  # fmt: skip
-        with (self.directory / "processes.jsonl").open("a") as registry:
-            registry.write(json.dumps(entry) + "\n")
+        self._register(entry)
         return {"pid": int(host_pid)}
 
     def _become(self, request: dict[str, Any], env: dict[str, str], passed: list[int], report: int) -> None:

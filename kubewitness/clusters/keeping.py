@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,13 @@ class Keeper:
         )
         return str(answer["net"])
 
+    def adopt(self, name: str, pid: int, address: str, node: str) -> None:
+        """Lets ``name`` mean the network namespace of a process that something in the cluster started.
+
+        ``pid`` is the cluster's own number for it, ``address`` the namespace's, ``node`` the node there.
+        """
+        self._ask("adopt", name=name, pid=pid, address=address, node=node)
+
     def spawn(
         self,
         name: str,
@@ -115,6 +123,7 @@ class Keeper:
         capture: Mapping[str, Any] | None = None,
         stays: bool = True,
         marked: bool = True,
+        cwd: Path | None = None,
     ) -> Process:
         """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3.
 
@@ -135,6 +144,7 @@ class Keeper:
             notify=notify,
             mark=self._mark(name) if ns == "cp" and marked else 0,
             log=str(log),
+            **({"cwd": str(cwd)} if cwd else {}),
             **({"stdin": str(stdin)} if stdin else {}),
             **({"stdout": str(stdout)} if stdout else {}),
             **({"capture": dict(capture)} if capture else {}),
@@ -168,6 +178,13 @@ class Keeper:
                 f"{name} failed with status {status}: {' '.join(map(str, argv))}\n"
                 f"{self.processes[name].last_words()}"
             )
+
+    def links(self, namespace: str, lines: Iterable[str]) -> None:
+        """Lets `ip -batch` carry out lines in a namespace; "" is the host's."""
+        label = namespace or "host"
+        script = self.directory / f"links-{label}"
+        script.write_text("\n".join(lines) + "\n")
+        self.run(f"links/{label}", [shutil.which("ip") or "/sbin/ip", "-batch", script], ns=namespace)
 
     def ended(self, name: str) -> bool:
         with self._news:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +62,7 @@ class Nodes:
         node, own = self.parts.node(number), self._directory(number)
         runs.make_control_groups(f"{self.run.cgroup}/{node}")
         pods = number if self.spec.topology is Topology.STANDARD else None
-        toml = write_runtime(own, pods, self.parts, self.assets, restricted=not _may_lower_oom_score())
+        toml = write_runtime(own, pods, self.parts, self.assets, restricted=restricted())
         images.link(self.images_root, own / "var-lib" / "containerd")
         path = {"PATH": f"{self.parts.binaries}:/usr/sbin:/usr/bin:/sbin:/bin"}
         runtime = f"containerd/{node}"
@@ -83,10 +82,10 @@ class Nodes:
         """One more node, which registers itself with ``taints``. Returns its name when its kubelet runs."""
         number = next(self._numbers)
         node, path = self.parts.node(number), self.lay(number)
-        self.links("cp", network.link_to_node(number, path))
-        self.links(node, network.node_links(number, range(1, number)))
+        self.keeper.links("cp", network.link_to_node(number, path))
+        self.keeper.links(node, network.node_links(number, range(1, number)))
         for other in [*self.first, *range(self.spec.all_nodes.stop, number)]:  # emulated ones know the way
-            self.links(self.parts.node(other), [network.route_to_pods(number)])
+            self.keeper.links(self.parts.node(other), [network.route_to_pods(number)])
         self.start(number, taints)
         self.start_proxy(number)
         self.keeper.wait_ready(f"kubelet/{node}", START_S)
@@ -118,31 +117,15 @@ class Nodes:
         The node's kernel goes on: it takes connections, which nobody serves. The freezer of control groups
         would do the same, but its first version lets nobody kill what is frozen: that would outlive the run.
         """
-        until = time.monotonic() + START_S
-        stopped: set[int] = set()
-        # What was seen stopped before a look can have started nothing that the look has missed.
-        while awake := self._processes(node) - stopped:
-            if time.monotonic() > until:
-                raise ClusterError(f"processes {sorted(awake)} on {node} cannot be stopped")
-            _send(awake, signal.SIGSTOP)
-            time.sleep(_LOOK_S)
-            stopped |= set(filter(_is_stopped, awake))
+        stop_all(lambda: self._processes(node), node)
 
     def resume(self, node: str) -> None:
         """Lets a paused node go on where it was."""
-        _send(self._processes(node), signal.SIGCONT)
-
-    def links(self, namespace: str, lines: Iterable[str]) -> None:
-        """Lets `ip -batch` carry out lines in a namespace; "" is the host's."""
-        label = namespace or "host"
-        script = self.run.directory / f"links-{label}"
-        script.write_text("\n".join(lines) + "\n")
-        tool = shutil.which("ip") or "/sbin/ip"
-        self.keeper.run(f"links/{label}", [tool, "-batch", script], ns=namespace)
+        send(self._processes(node), signal.SIGCONT)
 
     def _cut_off(self, node: str) -> None:
-        self.links("cp", [f"link set {network.port_of(node)} down"])
-        _send(self._processes(node), signal.SIGKILL)
+        self.keeper.links("cp", [f"link set {network.port_of(node)} down"])
+        send(self._processes(node), signal.SIGKILL)
 
     def _directory(self, number: int) -> Path:
         return self.run.directory / "nodes" / self.parts.node(number)
@@ -154,10 +137,7 @@ class Nodes:
             for each in Path("/proc").iterdir()
             if each.name.isdigit() and _mount_namespace(each) == self._mounts[node]
         }
-        for group in runs.control_groups(f"{self.run.cgroup}/{node}"):
-            for file in group.rglob("cgroup.procs"):
-                found |= {int(line) for line in file.read_text().split()}
-        return found
+        return found | runs.processes(f"{self.run.cgroup}/{node}")
 
 
 def write_runtime(
@@ -189,7 +169,20 @@ def _mount_namespace(process: Path) -> str:
         return ""
 
 
-def _send(pids: Iterable[int], sig: signal.Signals) -> None:
+def stop_all(find: Callable[[], set[int]], what: str) -> None:
+    """Stops all processes that ``find`` finds, until it finds no others; none of them is told."""
+    until = time.monotonic() + START_S
+    stopped: set[int] = set()
+    # What was seen stopped before a look can have started nothing that the look has missed.
+    while awake := find() - stopped:
+        if time.monotonic() > until:
+            raise ClusterError(f"processes {sorted(awake)} on {what} cannot be stopped")
+        send(awake, signal.SIGSTOP)
+        time.sleep(_LOOK_S)
+        stopped |= set(filter(_is_stopped, awake))
+
+
+def send(pids: Iterable[int], sig: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):  # it has ended by itself since
             os.kill(pid, sig)
@@ -204,7 +197,8 @@ def _is_stopped(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] in "TZX"
 
 
-def _may_lower_oom_score() -> bool:
+def restricted() -> bool:
+    """Whether root of this host lacks CAP_SYS_RESOURCE: nobody may lower oom_score_adj or raise a limit."""
     status = Path("/proc/self/status").read_text()
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    return bool(int(effective, 16) >> _CAP_SYS_RESOURCE & 1)
+    return not int(effective, 16) >> _CAP_SYS_RESOURCE & 1

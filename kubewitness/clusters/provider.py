@@ -6,12 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from kubewitness.clusters.api import Api
-from kubewitness.clusters.nodes import Nodes
 from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import ClusterSpec
 from kubewitness.model.history import CaptureStatistics
 
 KUBECTL_S = 60.0
+
+
+class Hands(Protocol):
+    """What can be done to the nodes of a cluster from outside of it. Nodes go by their names."""
+
+    def add(self, taints: Sequence[Mapping[str, str]] = ()) -> str:
+        """One more node, which registers itself with ``taints``. Returns its name when its kubelet runs."""
+
+    def power_off(self, node: str) -> None:
+        """Ends everything on a node at once, as if its power was cut; others only notice its silence."""
+
+    def shut_down(self, node: str) -> None:
+        """Ends a node's parts one after the other, each in its own way, and then what is left there."""
+
+    def pause(self, node: str) -> None:
+        """Stops every process on a node, pods included, until ``resume``. None of them is told."""
+
+    def resume(self, node: str) -> None:
+        """Lets a paused node go on where it was."""
 
 
 class Cluster(Protocol):
@@ -39,7 +57,7 @@ class Cluster(Protocol):
         """Returns when all that was said so far is captured; of a cluster that is not captured, nothing."""
 
     @property
-    def nodes(self) -> Nodes:
+    def nodes(self) -> Hands:
         """Nodes that can join and leave."""
 
     @property

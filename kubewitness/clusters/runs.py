@@ -206,6 +206,12 @@ def control_groups(relative: str, *, existing: bool = True) -> list[Path]:
     return [each for each in found if each.is_dir()] if existing else found
 
 
+def processes(relative: str) -> set[int]:
+    """Those in a group or in any below it."""
+    files = (file for group in control_groups(relative) for file in group.rglob("cgroup.procs"))
+    return {int(line) for file in files for line in file.read_text().split()}
+
+
 def _remove_if_empty(group: Path) -> None:
     try:
         group.rmdir()

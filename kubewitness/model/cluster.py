@@ -10,6 +10,7 @@ class Provider(enum.StrEnum):
     """Who makes the cluster."""
 
     LOCAL = "local"  # processes on this host
+    KIND = "kind"  # kind did: containers on this host
     EXISTING = "existing"  # somebody else did, and gave a kubeconfig
 
 
@@ -51,8 +52,21 @@ class ClusterSpec:
 
     @property
     def label(self) -> str:
-        return "existing" if self.provider is Provider.EXISTING else f"{self.setup}-{self.topology}"
+        match self.provider:
+            case Provider.EXISTING:
+                return "existing"
+            case Provider.KIND:
+                return f"kind-{self.setup}"
+            case _:
+                return f"{self.setup}-{self.topology}"
+
+    @property
+    def kind_name(self) -> str:
+        """Of the cluster, as kind knows it."""
+        return f"kw-{self.setup}"
 
     @property
     def node_names(self) -> tuple[str, ...]:
+        if self.provider is Provider.KIND:  # which names its workers so
+            return tuple(f"{self.kind_name}-worker{n if n > 1 else ''}" for n in range(1, self.nodes + 1))
         return self.names or tuple(f"node{number}" for number in range(1, self.nodes + 1))

@@ -52,6 +52,8 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
     )
     mounts = {*spec.mounts, *(emulated_mounts(spec.version) if spec.emulated else ())}
     has |= {MOUNTS[kind] for kind in mounts}
-    standard = {CONTROLLERS, SERVICE_PROXY, SHARED_DISK, CSI_DRIVER}
+    standard = {CONTROLLERS, SERVICE_PROXY, CSI_DRIVER}
+    if spec.provider is Provider.LOCAL:
+        standard.add(SHARED_DISK)
     has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

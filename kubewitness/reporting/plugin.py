@@ -25,6 +25,7 @@ from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
 EXIT_BROKEN, EXIT_USAGE, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 2, 3, 4
+_NODES, _KIND_WORKERS = 3, 2
 ROOT = Path(__file__).parents[2]
 IMAGES = {"witness": WITNESS, "pause": PAUSE}
 RESULTS = pytest.StashKey[Results]()
@@ -52,7 +53,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[str(each) for each in Topology],
         help="may be repeated; default: both",
     )
-    group.addoption("--nodes", type=int, default=3, help="nodes of the standard topology (default 3)")
+    group.addoption(
+        "--nodes", type=int, help="nodes of the standard topology (default: 3, workers of kind: 2)"
+    )
+    group.addoption(
+        "--node-image",
+        type=Path,
+        metavar="FILE",
+        help="of kind's nodes: an archive as `docker save` writes it (default: built here)",
+    )
     group.addoption(
         "--emulated-nodes",
         type=_count,
@@ -88,12 +97,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "behaviour(declared): the test proves this behaviour")
     for kind in Kind:
         config.addinivalue_line("markers", f"{kind}: behaviours of this kind")
-    if config.getoption("provider") == Provider.LOCAL and config.getoption("kubeconfig"):
+    provider = config.getoption("provider")
+    if provider in (Provider.LOCAL, Provider.KIND) and config.getoption("kubeconfig"):
         raise pytest.UsageError(
-            "--provider local makes a cluster of its own, --kubeconfig names one that exists: leave one out"
+            f"--provider {provider} makes a cluster of its own, --kubeconfig names one that exists: leave one"
+            " out"
         )
+    kind = provider == Provider.KIND
+    if kind and Topology.MINIMAL in (config.getoption("topology") or ()):
+        raise pytest.UsageError("--topology minimal: provider kind makes clusters of the standard topology")
+    if config.getoption("node_image") and not kind:
+        raise pytest.UsageError("--node-image: only provider kind makes nodes of an image")
     if config.getoption("emulated_nodes") and (
-        access(config) or config.getoption("topology") == [Topology.MINIMAL]
+        kind or access(config) or config.getoption("topology") == [Topology.MINIMAL]
     ):
         raise pytest.UsageError(
             "--emulated-nodes: only the clusters of provider local and topology standard have any"
@@ -146,13 +162,19 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
             raise pytest.UsageError(str(error)) from error
         except ClusterError as error:
             pytest.exit(str(error), EXIT_NO_CLUSTER)
+    version, setups = config.getoption("kube_version"), config.getoption("setup") or list(Setup)
+    if config.getoption("provider") == Provider.KIND:
+        workers = config.getoption("nodes") or _KIND_WORKERS
+        return [
+            ClusterSpec(version, Provider.KIND, Setup(each), Topology.STANDARD, workers) for each in setups
+        ]
     return [
         ClusterSpec(
-            config.getoption("kube_version"), Provider.LOCAL, Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes"), mountable(),
+            version, Provider.LOCAL, Setup(setup), Topology(topology),
+            1 if topology == Topology.MINIMAL else config.getoption("nodes") or _NODES, mountable(),
             emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
         )
-        for setup in config.getoption("setup") or list(Setup)
+        for setup in setups
         for topology in config.getoption("topology") or list(Topology)
     ]  # fmt: skip
 

@@ -1,0 +1,165 @@
+"""The nodes of a kind cluster: containers of an engine, each with a systemd, a containerd and a kubelet."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubewitness.clusters import runs
+from kubewitness.clusters.engine import Engine
+from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.keeping import Keeper
+from kubewitness.clusters.nodes import send, stop_all
+
+NETWORK = "kind"
+_KUBEADM = "/kind/kubeadm.conf"
+_JOIN_S = 180.0
+_END_S = 30.0
+_IMPORT_S = 300.0
+#: Each kubeconfig that kubeadm writes into a node and that a component of that node keeps to.
+KUBECONFIGS = {
+    "kube-scheduler": "/etc/kubernetes/scheduler.conf",
+    "kube-controller-manager": "/etc/kubernetes/controller-manager.conf",
+    "kubelet": "/etc/kubernetes/kubelet.conf",
+}
+
+
+@dataclass
+class Containers:
+    """By the names of their nodes. Those of ``first`` are the cluster's own; others may join and leave."""
+
+    engine: Engine
+    run: runs.Run
+    keeper: Keeper
+    cluster: str
+    images: Mapping[str, Path]  # archives of what each node is to have, by reference
+    server: str = ""  # the URL that kubelets are pointed at, or "" for kubeadm's own
+    _ids: dict[str, str] = field(default_factory=dict)
+    _joined: int = 0
+
+    def adopt(self, node: str, namespace: str) -> None:
+        """Lets the keeper call a running container's network ``namespace``."""
+        found = self.engine.inspect(node)
+        self._ids[node] = found["Id"]
+        address = found["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+        self.keeper.adopt(namespace, found["State"]["Pid"], address, node)
+
+    def execute(self, node: str, *command: str, within_s: float = _END_S, **more: Any) -> str:
+        """What a command inside of a node prints."""
+        options = ("--interactive",) if more else ()
+        return self.engine.docker("exec", *options, node, *command, within_s=within_s, **more)
+
+    def load_images(self, nodes: Sequence[str]) -> None:
+        """Imports the archives into the nodes' containerd, side by side."""
+        with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
+            list(pool.map(self._load_images, nodes))
+
+    def _load_images(self, node: str) -> None:
+        listed = self.execute(node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet").split()
+        for archive in {archive for reference, archive in self.images.items() if reference not in listed}:
+            with archive.open("rb") as file:
+                self.execute(
+                    node, "ctr", "--namespace", "k8s.io", "images", "import", "-", stdin=file,
+                    within_s=_IMPORT_S,
+                )  # fmt: skip
+
+    def point_at(self, node: str, component: str, server: str) -> None:
+        """Rewrites the kubeconfig of a component; it has to be started again to heed it."""
+        self.execute(node, "sed", "-i", f"s|server: .*|server: {server}|", KUBECONFIGS[component])
+
+    def restart_kubelet(self, node: str) -> None:
+        self.execute(node, "systemctl", "restart", "kubelet")
+
+    def kill(self, node: str, program: str) -> None:
+        """Ends the processes of a program on a node at once."""
+        found = {pid for pid in self.processes(node) if _program(pid) == program}
+        if not found:
+            raise ClusterError(f"no {program} runs on {node}")
+        send(found, signal.SIGKILL)
+
+    def add(self, taints: Sequence[Mapping[str, str]] = ()) -> str:
+        """One more node, made and joined in the manner of kind. Returns its name when it has joined."""
+        self._joined += 1
+        node, model = f"{self.cluster}-joined{self._joined}", f"{self.cluster}-worker"
+        pattern = self.engine.inspect(model)
+        labels = [f"--label={key}={value}" for key, value in pattern["Config"]["Labels"].items()]
+        self.engine.docker(
+            "run", "--detach", "--tty", "--name", node, "--hostname", node, *labels, "--net", NETWORK,
+            "--privileged", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+            "--tmpfs", "/tmp", "--tmpfs", "/run", "--volume", "/var", "--init=false", "--cgroupns=private",
+            "--volume", "/lib/modules:/lib/modules:ro", pattern["Config"]["Image"],
+        )  # fmt: skip
+        self.adopt(node, node)
+        addresses = {
+            name: self.engine.inspect(name)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+            for name in (model, node)
+        }
+        configuration = self.execute(model, "cat", _KUBEADM)
+        for old, new in ((model, node), (addresses[model], addresses[node])):
+            configuration = configuration.replace(old, new)
+        self.execute(node, "sh", "-c", f"cat > {_KUBEADM}", stdin=tainted(configuration, taints))
+        self.load_images([node])
+        self.execute(
+            node, "kubeadm", "join", "--config", _KUBEADM, "--skip-phases=preflight", within_s=_JOIN_S
+        )
+        if self.server:
+            self.point_at(node, "kubelet", self.server)
+            self.restart_kubelet(node)
+        return node
+
+    def power_off(self, node: str) -> None:
+        """Ends everything on a node at once, as if its power was cut; others only notice its silence."""
+        self.engine.docker("network", "disconnect", "--force", NETWORK, node)
+        self.engine.docker("kill", node)
+
+    def shut_down(self, node: str) -> None:
+        """Ends a node's parts one after the other, each in its own way, and then what is left there."""
+        self.execute(node, "systemctl", "stop", "kubelet", "containerd", within_s=_JOIN_S)
+        self.power_off(node)
+
+    def pause(self, node: str) -> None:
+        """Stops every process on a node, pods included, until ``resume``. None of them is told."""
+        stop_all(lambda: self.processes(node), node)
+
+    def resume(self, node: str) -> None:
+        send(self.processes(node), signal.SIGCONT)
+
+    def processes(self, node: str) -> set[int]:
+        """The node's own and those of its pods."""
+        return runs.processes(f"{self.run.cgroup}/{self._ids[node]}")
+
+    def collect_logs(self, directory: Path) -> None:
+        """The journals of kubelet and containerd, and the logs of static pods, into a directory a node."""
+        for node in self._ids:
+            own = directory / node
+            own.mkdir(parents=True, exist_ok=True)
+            if not self.engine.inspect(node)["State"]["Running"]:
+                continue
+            for unit in ("kubelet", "containerd"):
+                text = self.execute(
+                    node, "journalctl", "--no-pager", "--output=short-precise", "--unit", unit
+                )
+                (own / f"{unit}.log").write_text(text)
+            self.engine.docker("cp", f"{node}:/var/log/pods", str(own / "pods"))
+
+
+def tainted(configuration: str, taints: Sequence[Mapping[str, str]]) -> str:
+    """Kubeadm's configuration, with taints for the node that joins by it."""
+    documents = [each for each in yaml.safe_load_all(configuration) if each]
+    for each in documents:
+        if each["kind"] == "JoinConfiguration":
+            each["nodeRegistration"]["taints"] = [dict(taint) for taint in taints]
+    return str(yaml.safe_dump_all(documents))
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode().rpartition("/")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it has ended since

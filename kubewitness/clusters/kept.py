@@ -1,0 +1,159 @@
+"""What the clusters that this host holds have in common: a keeper, a run, evidence, and a capture."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import urllib3.exceptions
+
+from kubewitness.assets import Assets
+from kubewitness.capture.barriers import barrier
+from kubewitness.clusters import network, objects, runs
+from kubewitness.clusters.api import Api, ApiError, Object
+from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.keeping import Keeper
+from kubewitness.clusters.nodes import START_S
+from kubewitness.clusters.provider import KUBECTL_S
+from kubewitness.model.cluster import ClusterSpec
+from kubewitness.model.history import CaptureStatistics
+from kubewitness.model.verdict import Inconclusive
+
+PACKAGE_ROOT = Path(__file__).parents[2]
+CONTROL_PLANE = "cp"  # the keeper's name for the namespaces in which the control plane is
+
+
+@dataclass
+class KeptCluster:
+    """A cluster whose every part ends with its keeper. ``timings_s`` are seconds from the start's beginning.
+
+    ``inside`` is the control plane's address on the link to the host, ``client_kubeconfig`` that of a client
+    in the control plane's own network.
+    """
+
+    spec: ClusterSpec
+    assets: Assets
+    evidence: Path | None  # None: the run's own directory
+    progress: Callable[[str], None]
+    timings_s: dict[str, float] = field(default_factory=dict)
+    #: Its process has one name, by which the capture knows it, and drives run side by side.
+    _one_kubectl: threading.Lock = field(default_factory=threading.Lock)
+
+    api: Api = field(init=False)
+    client_kubeconfig: Path = field(init=False)
+    binaries: Path = field(init=False)
+    captured: Path = field(init=False)
+    link_address: str = field(init=False)
+    inside: str = field(init=False)
+
+    def start(self) -> None:
+        """Brings everything up; whatever fails, nothing is left behind but the evidence."""
+        self._began = time.monotonic()
+        self.run = runs.create()
+        self.keeper: Keeper | None = None
+        try:
+            self.captured = self.evidence or self.run.directory / "evidence"
+            self.captured.mkdir(parents=True, exist_ok=True)
+            self.binaries = self.run.directory / "bin"
+            self.binaries.mkdir()
+            for name, asset in self.assets.binaries.items():
+                (self.binaries / name).symlink_to(asset.path)
+            self.link_address, self.inside = network.free_link_addresses()
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> float:
+        """Ends every process, keeps the logs as evidence, removes the rest. Returns seconds taken."""
+        began = time.monotonic()
+        if self.keeper is not None:
+            runs.remove_link(self.run.link)
+            self.keeper.close()
+        logs = self.run.directory / "logs"
+        if logs.is_dir() and self.evidence is not None:
+            shutil.copytree(logs, self.evidence / "logs", dirs_exist_ok=True)
+        self.run.remove()
+        return time.monotonic() - began
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "version": self.assets.kubernetes,
+            "start_s": {key.removesuffix("_s"): value for key, value in self.timings_s.items()},
+            "binaries": self.assets.facts(),
+        }
+
+    def snapshot(self) -> Mapping[str, Sequence[Object]]:
+        return objects.snapshot(self.api)
+
+    def kubectl(self, arguments: Sequence[str], stdin: object = None, *, within_s: float = KUBECTL_S) -> str:
+        """Runs inside the control plane, as a client on its loopback."""
+        assert self.keeper is not None
+        given, printed = (self.run.directory / f"kubectl.{each}" for each in ("stdin", "stdout"))
+        argv = [self.binaries / "kubectl", "--kubeconfig", self.client_kubeconfig, *arguments]
+        with self._one_kubectl:
+            given.write_text(json.dumps(stdin))
+            self.keeper.run("kubectl", argv, ns=CONTROL_PLANE, stdin=given, stdout=printed, within_s=within_s)
+            return printed.read_text()
+
+    def barrier(self, note: str) -> CaptureStatistics:
+        assert self.keeper is not None
+        if died := self.keeper.died():
+            raise Inconclusive(f"the cluster is not what it was: {died}")
+        return barrier(self.inside, note)
+
+    def _mark(self, what: str) -> None:
+        self.timings_s[what] = round(time.monotonic() - self._began, 3)
+        reached = what.removesuffix("_s").replace("_", " ")
+        self.progress(f"{self.spec.label}: {reached} after {self.timings_s[what]:.1f} s")
+
+    def _link_host(self) -> list[str]:
+        """Lines for ``ip -batch`` on the host, when the control plane has its end of the link."""
+        link = self.run.link
+        return [f"address add {self.link_address}/30 dev {link}", f"link set {link} up"]
+
+    def _capture(self, keeper: Keeper, interfaces: Sequence[str], addresses: Mapping[str, str]) -> None:
+        """Everything on these interfaces of the control plane; ``addresses`` tell whose each is."""
+        rules = self.run.directory / "marking.nft"
+        rules.write_text(network.marking() + "\n")
+        nft = shutil.which("nft") or "/usr/sbin/nft"
+        keeper.run("marking", [nft, "-f", rules], ns=CONTROL_PLANE)
+        places = {
+            "addresses": {self.link_address: "host"} | dict(addresses),
+            "processes": {str(os.getpid()): "suite"},
+        }
+        path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
+        programs: list[tuple[str, str, list[str | Path], str]] = [
+            ("sockets", "kubewitness.capture.sockets",
+             [self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)], "openings"),
+            ("capture", "kubewitness.capture.daemon", [self.captured / "capture.pcapng"], "everything"),
+        ]  # fmt: skip
+        for name, module, arguments, only in programs:
+            keeper.spawn(
+                name, [sys.executable, "-m", module, *arguments], ns=CONTROL_PLANE, env=path,
+                capture={"ns": CONTROL_PLANE, "interfaces": list(interfaces), "only": only},
+            )  # fmt: skip
+
+    def _wait_until_ready(self) -> None:
+        """From "serving" to "ready" there is no event to wait for, only /readyz to ask."""
+        deadline = time.monotonic() + START_S
+        last: Exception | None = None
+        while time.monotonic() < deadline:
+            try:
+                self.api.get("/readyz")
+                return
+            except (ApiError, urllib3.exceptions.HTTPError) as error:
+                last = error
+            time.sleep(0.02)
+        raise ClusterError(f"the API server serves but was not ready within {START_S:g} s: {last}")

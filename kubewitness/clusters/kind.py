@@ -1,0 +1,235 @@
+"""Provider ``kind``: nodes are containers, made by kind in an engine of the run's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kubewitness.clusters import configuration, engine, network
+from kubewitness.clusters.api import Api, nodes, pods
+from kubewitness.clusters.components import API_PORT, RELAY_PORT
+from kubewitness.clusters.containers import NETWORK, Containers
+from kubewitness.clusters.engine import Engine
+from kubewitness.clusters.errors import ClusterError, Refused
+from kubewitness.clusters.keeping import Keeper
+from kubewitness.clusters.kept import CONTROL_PLANE, PACKAGE_ROOT, KeptCluster
+from kubewitness.clusters.nodes import START_S, is_ready, restricted
+from kubewitness.clusters.storage import Storage
+from kubewitness.model.behaviour import parse_minor
+from kubewitness.model.cluster import Setup
+
+_CREATE_S = 600.0
+_INTERFACES = ("lo", "eth0", "host0")
+_AUDIT = "/var/log/kubewitness"
+_MANIFESTS = "/etc/kubernetes/manifests"
+_PROXY_SETTINGS = "/api/v1/namespaces/kube-system/configmaps/kube-proxy"
+
+
+@dataclass
+class KindCluster(KeptCluster):
+    """``image`` is the node image's archive."""
+
+    image: Path = field(kw_only=True)
+    containers: Containers = field(init=False)
+    _followed: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def name(self) -> str:
+        """Of the cluster, as kind knows it; its nodes' names begin with it."""
+        return self.spec.kind_name
+
+    @property
+    def control_plane(self) -> str:
+        return f"{self.name}-control-plane"
+
+    @property
+    def plain(self) -> bool:
+        return self.spec.setup is Setup.INSECURE
+
+    @property
+    def nodes(self) -> Containers:
+        return self.containers
+
+    @property
+    def storage(self) -> Storage:
+        raise Refused("provider kind puts no servers of files and disks beside its clusters")
+
+    def stop(self) -> float:
+        if self.keeper is not None and hasattr(self, "containers"):
+            try:
+                self.containers.collect_logs(self.run.directory / "logs")
+            except ClusterError as error:
+                self.progress(f"{self.spec.label}: not all logs of its nodes could be had: {error}")
+        return super().stop()
+
+    def end(self, component: str) -> None:
+        """Takes its static pod away, and ends it at once."""
+        self.containers.execute(self.control_plane, "mv", f"{_MANIFESTS}/{component}.yaml", "/kind/")
+        self.containers.kill(self.control_plane, component)
+        pod = f"{component}-{self.control_plane}"
+        self.api.wait(
+            pods("kube-system"), pod, lambda found: found is None, within_s=START_S, what=f"{pod} to be gone"
+        )
+
+    def restart(self, component: str) -> None:
+        self.containers.execute(self.control_plane, "mv", f"/kind/{component}.yaml", f"{_MANIFESTS}/")
+
+    def _start(self) -> None:
+        directory = self.run.directory
+        self.keeper = keeper = Keeper.start(directory)
+        tree, limited = engine.programs(self.progress), restricted()
+        root = engine.loaded(self.image, tree, self.run, keeper, self.progress, restricted=limited)
+        engine.link(root, directory / "engine-root")
+        running = Engine.start(tree, self.run, keeper, directory / "engine-root", restricted=limited)
+        self._mark("engine_ready_s")
+        self.containers = Containers(running, self.run, keeper, self.name, self.assets.images)
+        self._create(running, keeper)
+        self._mark("kind_created_s")
+        workers = self.spec.node_names
+        self.containers.load_images([*workers])
+        address = running.inspect(self.control_plane)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+        self._write_kubeconfigs(directory)
+        if self.plain:
+            self._speak_plainly(keeper, f"http://{address}:{RELAY_PORT}")
+        self.api = Api(self.kubeconfig)
+        self._wait_until_ready()
+        self._mark("apiserver_ready_s")
+        if self.plain:
+            self._speak_plainly_to_services(f"http://{address}:{RELAY_PORT}")
+        for node in (self.control_plane, *workers):
+            self.api.wait(nodes(), node, is_ready, within_s=START_S, what=f"{node} to be Ready")
+        self._mark("node_ready_s")
+
+    def _create(self, running: Engine, keeper: Keeper) -> None:
+        """Lets kind make the nodes; the capture begins as soon as the first of them is there."""
+        directory = self.run.directory
+        config = configuration.write_json(directory / "kind.json", self._configuration())
+        path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
+        watching = subprocess.Popen(
+            running.command("events", "--filter=event=start", "--format={{.Actor.Attributes.name}}"),
+            env=running.environment, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert watching.stdout is not None
+        failures: list[Exception] = []
+        names = {self.control_plane, *self.spec.node_names}
+        follow = threading.Thread(target=self._follow, args=(watching.stdout, names, keeper, failures))
+        follow.start()
+        argv: list[object] = [
+            sys.executable, "-m", "kubewitness.clusters.making", self.name, directory / "kind.kubeconfig",
+            engine.reference(self.image), self.assets.path("kind"), self.binaries / "kubectl", config,
+        ]  # fmt: skip
+        try:
+            keeper.run(
+                "kind", argv, ns=engine.NAMESPACE, env=running.environment | path, cwd=directory,
+                within_s=_CREATE_S,
+            )  # fmt: skip
+        finally:
+            watching.terminate()
+            watching.wait()
+            follow.join()
+            watching.stdout.close()
+        if failures:
+            raise ClusterError(f"the nodes of {self.name} cannot be observed: {failures[0]}") from failures[0]
+
+    def _follow(
+        self, started: Iterator[str], names: set[str], keeper: Keeper, failures: list[Exception]
+    ) -> None:
+        """Takes hold of each node's network as it starts, and captures that of the control plane."""
+        try:
+            for name in (line.strip() for line in started):
+                if name == self.control_plane:
+                    self.containers.adopt(name, CONTROL_PLANE)
+                    link = f"link add host0 type veth peer name {self.run.link} netns /proc/1/ns/net"
+                    ends = [f"address add {self.inside}/30 dev host0", "link set host0 up"]
+                    keeper.links(CONTROL_PLANE, [link, *ends])
+                    keeper.links("", self._link_host())
+                    self._capture(keeper, _INTERFACES, {})
+                elif name in names:
+                    self.containers.adopt(name, name)
+        except (ClusterError, OSError, KeyError) as error:
+            failures.append(error)
+
+    def _configuration(self) -> dict[str, Any]:
+        """For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer."""
+        kubelet = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
+        if parse_minor(self.spec.version) >= (1, 31):
+            kubelet["failCgroupV1"] = False  # type: ignore[assignment]
+        loops = {"extraArgs": {"leader-elect": "false"}}
+        etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself
+        apiserver: dict[str, Any] = {"certSANs": ["127.0.0.1", self.inside]}
+        if self.plain:
+            url = "http://127.0.0.1:2379"
+            etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
+            apiserver["extraArgs"] = {"etcd-servers": url}
+        patches: list[dict[str, Any]] = [
+            {
+                "kind": "ClusterConfiguration",
+                "apiServer": apiserver,
+                "controllerManager": loops,
+                "scheduler": loops,
+                "etcd": {"local": {"extraArgs": etcd}},
+            },
+            {"kind": "KubeletConfiguration", **kubelet},
+        ]
+        return {
+            "kind": "Cluster",
+            "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "networking": {"kubeProxyMode": "nftables", "podSubnet": network.PODS},
+            "kubeadmConfigPatches": [json.dumps(each) for each in patches],
+            "nodes": [{"role": "control-plane"}, *({"role": "worker"} for _ in self.spec.node_names)],
+        }
+
+    def _write_kubeconfigs(self, directory: Path) -> None:
+        """For the host and for clients on the control plane's loopback, from the one that kind wrote."""
+        made = json.loads(
+            self.containers.execute(self.control_plane, "kubectl", "config", "view", "--raw", "-ojson")
+        )
+        for name, address in (("admin", self.inside), ("client", "127.0.0.1")):
+            server = f"http://{address}:{RELAY_PORT}" if self.plain else f"https://{address}:{API_PORT}"
+            if self.plain:
+                path = configuration.kubeconfig(directory / "kubeconfigs" / f"{name}.json", server)
+            else:
+                made["clusters"][0]["cluster"]["server"] = server
+                path = configuration.write_json(directory / "kubeconfigs" / f"{name}.json", made)
+                path.chmod(0o600)
+            if name == "admin":
+                self.kubeconfig = path
+            else:
+                self.client_kubeconfig = path
+        made["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{API_PORT}"
+        self.relay_kubeconfig = configuration.write_json(directory / "kubeconfigs" / "relay.json", made)
+        self.relay_kubeconfig.chmod(0o600)
+
+    def _speak_plainly(self, keeper: Keeper, server: str) -> None:
+        """Puts the relay where the insecure port would be, and points every component at it."""
+        relay = [
+            self.binaries / "kubectl", "proxy", "--kubeconfig", self.relay_kubeconfig, "--address=0.0.0.0",
+            f"--port={RELAY_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
+            "--disable-filter=true",
+        ]  # fmt: skip
+        keeper.spawn("relay", relay, ns=CONTROL_PLANE)
+        self.containers.server = server
+        for component in ("kube-scheduler", "kube-controller-manager"):
+            self.containers.point_at(self.control_plane, component, f"http://127.0.0.1:{RELAY_PORT}")
+            self.containers.kill(self.control_plane, component)
+        for node in (self.control_plane, *self.spec.node_names):
+            self.containers.point_at(node, "kubelet", server)
+            self.containers.restart_kubelet(node)
+
+    def _speak_plainly_to_services(self, server: str) -> None:
+        """The same for the service proxies, whose kubeconfig is in a ConfigMap."""
+        text = self.api.get(_PROXY_SETTINGS)["data"]["kubeconfig.conf"]
+        lines = [
+            line.partition("server:")[0] + f"server: {server}" if "server:" in line else line
+            for line in text.splitlines()
+        ]
+        self.api.patch(_PROXY_SETTINGS, {"data": {"kubeconfig.conf": "\n".join(lines)}})
+        self.kubectl(("rollout", "restart", "daemonset/kube-proxy", "--namespace=kube-system"))
+        self.kubectl(("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"))
