@@ -22,12 +22,8 @@ _KUBEADM = "/kind/kubeadm.conf"
 _JOIN_S = 180.0
 _END_S = 30.0
 _IMPORT_S = 300.0
-#: Each kubeconfig that kubeadm writes into a node and that a component of that node keeps to.
-KUBECONFIGS = {
-    "kube-scheduler": "/etc/kubernetes/scheduler.conf",
-    "kube-controller-manager": "/etc/kubernetes/controller-manager.conf",
-    "kubelet": "/etc/kubernetes/kubelet.conf",
-}
+_PLAIN = "/etc/kubernetes/plain.conf"
+_DROP_IN = "/etc/systemd/system/kubelet.service.d/20-plain.conf"  # after kubeadm's, whose number is 10
 
 
 @dataclass
@@ -39,7 +35,7 @@ class Containers:
     keeper: Keeper
     cluster: str
     images: Mapping[str, Path]  # archives of what each node is to have, by reference
-    server: str = ""  # the URL that kubelets are pointed at, or "" for kubeadm's own
+    plain: Path | None = None  # the kubeconfig of kubelets that speak plaintext; None: kubeadm's own
     _ids: dict[str, str] = field(default_factory=dict)
     _joined: int = 0
 
@@ -69,11 +65,16 @@ class Containers:
                     within_s=_IMPORT_S,
                 )  # fmt: skip
 
-    def point_at(self, node: str, component: str, server: str) -> None:
-        """Rewrites the kubeconfig of a component; it has to be started again to heed it."""
-        self.execute(node, "sed", "-i", f"s|server: .*|server: {server}|", KUBECONFIGS[component])
+    def write(self, node: str, path: str, content: str) -> None:
+        self.execute(node, "sh", "-c", f"mkdir -p $(dirname {path}) && cat > {path}", stdin=content)
 
-    def restart_kubelet(self, node: str) -> None:
+    def speak_plainly(self, node: str) -> None:
+        """Lets the kubelet speak by ``plain``. Kubeadm's way to start it asks for a certificate."""
+        assert self.plain is not None
+        self.write(node, _PLAIN, self.plain.read_text())
+        setting = f"KUBELET_KUBECONFIG_ARGS=--kubeconfig={_PLAIN}"
+        self.write(node, _DROP_IN, f'[Service]\nEnvironment="{setting}"\n')
+        self.execute(node, "systemctl", "daemon-reload")
         self.execute(node, "systemctl", "restart", "kubelet")
 
     def kill(self, node: str, program: str) -> None:
@@ -100,17 +101,16 @@ class Containers:
             name: self.engine.inspect(name)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
             for name in (model, node)
         }
-        configuration = self.execute(model, "cat", _KUBEADM)
+        joining = self.execute(model, "cat", _KUBEADM)
         for old, new in ((model, node), (addresses[model], addresses[node])):
-            configuration = configuration.replace(old, new)
-        self.execute(node, "sh", "-c", f"cat > {_KUBEADM}", stdin=tainted(configuration, taints))
+            joining = joining.replace(old, new)
+        self.write(node, _KUBEADM, tainted(joining, taints))
         self.load_images([node])
         self.execute(
             node, "kubeadm", "join", "--config", _KUBEADM, "--skip-phases=preflight", within_s=_JOIN_S
         )
-        if self.server:
-            self.point_at(node, "kubelet", self.server)
-            self.restart_kubelet(node)
+        if self.plain:
+            self.speak_plainly(node)
         return node
 
     def power_off(self, node: str) -> None:
@@ -149,9 +149,9 @@ class Containers:
             self.engine.docker("cp", f"{node}:/var/log/pods", str(own / "pods"))
 
 
-def tainted(configuration: str, taints: Sequence[Mapping[str, str]]) -> str:
+def tainted(joining: str, taints: Sequence[Mapping[str, str]]) -> str:
     """Kubeadm's configuration, with taints for the node that joins by it."""
-    documents = [each for each in yaml.safe_load_all(configuration) if each]
+    documents = [each for each in yaml.safe_load_all(joining) if each]
     for each in documents:
         if each["kind"] == "JoinConfiguration":
             each["nodeRegistration"]["taints"] = [dict(taint) for taint in taints]

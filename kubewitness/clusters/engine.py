@@ -171,7 +171,7 @@ def reference(image: Path) -> str:
     try:
         with tarfile.open(image) as archive, archive.extractfile("manifest.json") as file:  # type: ignore[union-attr]
             return str(json.load(file)[0]["RepoTags"][0])
-    except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
+    except (OSError, tarfile.TarError, LookupError, ValueError, TypeError) as error:
         raise UsageError(
             f"{image} is no archive of a named image ({error}); wanted is one as `docker save NAME` writes it"
         ) from error

@@ -158,13 +158,14 @@ class KindCluster(KeptCluster):
 
     def _configuration(self) -> dict[str, Any]:
         """For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer."""
-        kubelet = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
+        kubelet: dict[str, Any] = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
         if parse_minor(self.spec.version) >= (1, 31):
-            kubelet["failCgroupV1"] = False  # type: ignore[assignment]
+            kubelet["failCgroupV1"] = False
         loops = {"extraArgs": {"leader-elect": "false"}}
         etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself
         apiserver: dict[str, Any] = {"certSANs": ["127.0.0.1", self.inside]}
         if self.plain:
+            kubelet["rotateCertificates"] = False  # it has none
             url = "http://127.0.0.1:2379"
             etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
             apiserver["extraArgs"] = {"etcd-servers": url}
@@ -215,13 +216,16 @@ class KindCluster(KeptCluster):
             "--disable-filter=true",
         ]  # fmt: skip
         keeper.spawn("relay", relay, ns=CONTROL_PLANE)
-        self.containers.server = server
+        self.containers.plain = configuration.kubeconfig(
+            self.run.directory / "kubeconfigs" / "kubelet.json", server
+        )
         for component in ("kube-scheduler", "kube-controller-manager"):
-            self.containers.point_at(self.control_plane, component, f"http://127.0.0.1:{RELAY_PORT}")
+            file = f"/etc/kubernetes/{component.removeprefix('kube-')}.conf"
+            script = f"s|server: .*|server: http://127.0.0.1:{RELAY_PORT}|"
+            self.containers.execute(self.control_plane, "sed", "-i", script, file)
             self.containers.kill(self.control_plane, component)
         for node in (self.control_plane, *self.spec.node_names):
-            self.containers.point_at(node, "kubelet", server)
-            self.containers.restart_kubelet(node)
+            self.containers.speak_plainly(node)
 
     def _speak_plainly_to_services(self, server: str) -> None:
         """The same for the service proxies, whose kubeconfig is in a ConfigMap."""

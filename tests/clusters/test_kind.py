@@ -1,0 +1,82 @@
+"""What kind is asked for, and how a node that joins later is configured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubewitness.assets import Assets
+from kubewitness.clusters.containers import tainted
+from kubewitness.clusters.kind import KindCluster
+from kubewitness.model import needs
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+
+ADDRESS = "198.18.0.2"
+
+
+def spec(setup: Setup, version: str = "1.37.2", workers: int = 2) -> ClusterSpec:
+    return ClusterSpec(version, Provider.KIND, setup, Topology.STANDARD, workers)
+
+
+def asked(setup: Setup, version: str = "1.37.2") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration, and its patches by their kinds."""
+    wanted = spec(setup, version)
+    cluster = KindCluster(wanted, Assets(version, {}, {}), None, print, image=Path("node.tar"))
+    cluster.inside = ADDRESS
+    found = cluster._configuration()
+    patches = [json.loads(each) for each in found["kubeadmConfigPatches"]]
+    return found, {each["kind"]: each for each in patches}
+
+
+@pytest.mark.parametrize("setup", Setup)
+def test_a_cluster_has_a_control_plane_and_its_workers_and_is_reached_from_the_host(setup: Setup) -> None:
+    found, patches = asked(setup)
+    assert [each["role"] for each in found["nodes"]] == ["control-plane", "worker", "worker"]
+    assert patches["ClusterConfiguration"]["apiServer"]["certSANs"] == ["127.0.0.1", ADDRESS]
+
+
+def test_only_insecure_speaks_plainly_to_etcd() -> None:
+    _, plain = asked(Setup.INSECURE)
+    _, encrypted = asked(Setup.TLS)
+    etcd = plain["ClusterConfiguration"]["etcd"]["local"]["extraArgs"]
+    assert etcd["listen-client-urls"] == etcd["advertise-client-urls"] == "http://127.0.0.1:2379"
+    assert plain["ClusterConfiguration"]["apiServer"]["extraArgs"] == {
+        "etcd-servers": "http://127.0.0.1:2379"
+    }
+    assert "http" not in json.dumps(encrypted)
+
+
+def test_kubelets_are_told_to_bear_old_control_groups_since_they_ask() -> None:
+    assert asked(Setup.TLS, "1.34.3")[1]["KubeletConfiguration"]["failCgroupV1"] is False
+    assert "failCgroupV1" not in asked(Setup.TLS, "1.30.14")[1]["KubeletConfiguration"]
+
+
+def test_nodes_have_the_names_that_kind_gives_them() -> None:
+    assert spec(Setup.TLS, workers=3).node_names == ("kw-tls-worker", "kw-tls-worker2", "kw-tls-worker3")
+
+
+def test_what_a_cluster_offers() -> None:
+    plain, encrypted = needs.offered(spec(Setup.INSECURE)), needs.offered(spec(Setup.TLS))
+    assert {needs.READABLE_TRAFFIC, needs.ETCD_TRAFFIC, needs.INSECURE_PORT} <= plain
+    assert needs.ENCRYPTED_TRAFFIC in encrypted
+    assert {needs.CSI_DRIVER, needs.SERVICE_PROXY, needs.DISRUPTION, needs.TWO_NODES} <= plain & encrypted
+    assert not {needs.SHARED_DISK, needs.NOT_READY_NODE} & (plain | encrypted)
+
+
+def test_a_node_that_joins_registers_itself_with_taints() -> None:
+    joining = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+nodeRegistration: {criSocket: it}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+"""
+    taint = {"key": "k", "value": "v", "effect": "NoSchedule"}
+    join, kubelet = yaml.safe_load_all(tainted(joining, [taint]))
+    assert join["nodeRegistration"] == {"criSocket": "it", "taints": [taint]}
+    assert kubelet == {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
