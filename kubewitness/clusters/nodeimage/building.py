@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,18 +16,18 @@ from kubewitness.clusters import configuration, images, runs
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodeimage import system
 
-_FILES = Path(__file__).with_name("files")
+FILES = Path(__file__).with_name("files")
 _LAYOUT = 1  # raised when what is made of the same parts becomes another
 _ARCHIVE = "image.tar"
-_PROGRAMS = "usr/local/bin"
+_PROGRAMS, _PLUGINS = "usr/local/bin", "opt/cni/bin"
 _PATH = f"PATH=/{_PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin"
-_RUNS = {
+RUNS = {
     "Entrypoint": [f"/{_PROGRAMS}/entrypoint", "/sbin/init"],
     "Env": [_PATH, "container=docker"],  # systemd asks for the latter
     "StopSignal": "SIGRTMIN+3",  # that of systemd to halt
 }
-_BINARIES = ("kubeadm", "kubelet", "kubectl", "containerd", "ctr", "containerd-shim-runc-v2", "runc")
-_PLUGINS = ("bridge", "host-local", "loopback", "portmap", "ptp")
+BINARIES = ("kubeadm", "kubelet", "kubectl", "containerd", "ctr", "containerd-shim-runc-v2", "runc")
+PLUGINS = ("bridge", "host-local", "loopback", "portmap", "ptp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,73 +46,61 @@ def node_image(assets: Assets, progress: Progress) -> NodeImage:
 
     def make(work: Path, entry: Path) -> None:
         progress(f"making the node image {reference}")
-        wanted = _wanted(assets)
+        references = wanted(assets)
         node, pods = work / "node", work / "pods"
-        _lay_out(node, assets, pause=next(each for each in wanted if "/pause:" in each))
-        archives = [*_archives(wanted, assets, tools, work), *sorted(set(assets.images.values()))]
+        lay_out(node, assets, pause=next(each for each in references if "/pause:" in each))
+        all_archives = [*archives(references, assets, tools, work), *sorted(set(assets.images.values()))]
         progress("unpacking the images of its pods into it")
         with _keeper() as keeper:
-            root = images.unpack(archives, node / _PROGRAMS, keeper, work, layers=False)
-        _lay_out_images(pods, root)
+            root = images.unpack(all_archives, node / _PROGRAMS, keeper, work, layers=False)
+        lay_out_images(pods, root)
         progress("writing the archive")
         for each in (node, pods):
             system.archive(each, each.with_suffix(".tar"))
         parts = [bottom, work / "node.tar", work / "pods.tar"]
-        write_docker_archive(entry / _ARCHIVE, parts, [reference], _RUNS, architecture())
+        write_docker_archive(entry / _ARCHIVE, parts, [reference], RUNS, architecture())
 
-    made = store.directory("node-image", _made_of(assets, bottom), make, progress)
+    made = store.directory("node-image", made_of(assets, bottom), make, progress)
     return NodeImage(reference, made / _ARCHIVE)
 
 
-def _made_of(assets: Assets, bottom: Path) -> object:
+def made_of(assets: Assets, bottom: Path) -> object:
     files = [
-        (str(each.relative_to(_FILES)), each.read_bytes())
-        for each in sorted(_FILES.rglob("*"))
+        (str(each.relative_to(FILES)), each.read_bytes())
+        for each in sorted(FILES.rglob("*"))
         if each.is_file()
     ]
     binaries = [each.sha256 for each in assets.binaries.values()]
     return (_LAYOUT, assets.kubernetes, bottom.parent.name, files, binaries, sorted(assets.images))
 
 
-def _wanted(assets: Assets) -> list[str]:
+def wanted(assets: Assets) -> list[str]:
     """The images that kubeadm starts a cluster of."""
-    command = [assets.binaries["kubeadm"].path, "config", "images", "list"]
-    command += [
-        "--kubernetes-version",
-        f"v{assets.kubernetes}",
-    ]  # without it, kubeadm asks the Internet for one
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    version = f"--kubernetes-version=v{assets.kubernetes}"  # else kubeadm asks the Internet for one
+    return system.call(assets.binaries["kubeadm"].path, "config", "images", "list", version).split()
 
 
-def _lay_out(tree: Path, assets: Assets, pause: str) -> None:
+def lay_out(tree: Path, assets: Assets, pause: str) -> None:
     """The files of a node that are ours or of the version."""
-    shutil.copytree(_FILES, tree)
-    for names, folder in ((_BINARIES, _PROGRAMS), (_PLUGINS, "opt/cni/bin")):
-        (tree / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copytree(FILES, tree)
+    for names, folder in ((BINARIES, _PROGRAMS), (PLUGINS, _PLUGINS)):
         for name in names:
-            shutil.copy(assets.binaries[name].path, tree / folder / name)
-            (tree / folder / name).chmod(0o755)
+            _install(assets.binaries[name].path, tree / folder)
     (tree / "kind" / "version").write_text(f"v{assets.kubernetes}\n")
     network = tree / "kind" / "manifests" / "default-cni.yaml"
     network.write_text(network.read_text().replace("@PAUSE@", pause))
     toml = tree / "etc" / "containerd" / "config.toml"
     toml.parent.mkdir(parents=True)
-    toml.write_text(
-        configuration.containerd(
-            Path("/", _PROGRAMS),
-            Path("/etc/cni/net.d"),
-            pause,
-            restricted=False,
-            plugins=Path("/opt/cni/bin"),
-        )
-    )
+    programs, plugins, networks = Path("/", _PROGRAMS), Path("/", _PLUGINS), Path("/etc/cni/net.d")
+    # Whether it is restricted is seen where the node runs, by its entrypoint.
+    toml.write_text(configuration.containerd(programs, networks, pause, restricted=False, plugins=plugins))
     wants = tree / "etc" / "systemd" / "system" / "multi-user.target.wants"
     wants.mkdir()
     for unit in ("containerd.service", "kubelet.service"):
         (wants / unit).symlink_to(f"../{unit}")
 
 
-def _lay_out_images(tree: Path, root: Path) -> None:
+def lay_out_images(tree: Path, root: Path) -> None:
     """Containerd's root as a node's, but for the files of the images: these stay in the node image.
 
     kind makes a volume of each node's /var, which begins as a copy of the image's: of half a gigabyte, else.
@@ -130,31 +117,33 @@ def _lay_out_images(tree: Path, root: Path) -> None:
         (snapshots / each.name).symlink_to(f"/kind/snapshots/{each.name}")
 
 
-def _archives(wanted: Sequence[str], assets: Assets, tools: Path, work: Path) -> Iterator[Path]:
+def archives(references: Sequence[str], assets: Assets, tools: Path, work: Path) -> Iterator[Path]:
     """An archive for each image that is wanted, under the name that is wanted."""
-    for reference in wanted:
+    for reference in references:
         name = reference.rpartition("/")[2].partition(":")[0]
+        binary = assets.binaries["agnhost" if name == "pause" else name].path
         target = work / f"{name}-image.tar"
         if name == "kube-proxy":
-            _write_proxy(reference, assets.binaries[name].path, tools, target)
-        elif name == "pause":
-            image = Image(reference, ["/agnhost", "pause"])
-            write_archive(target, assets.binaries["agnhost"].path, [image], architecture())
+            _write_proxy(reference, binary, tools, target)
         else:
-            write_archive(
-                target, assets.binaries[name].path, [Image(reference, [f"/{name}"])], architecture()
-            )
+            command = ["/agnhost", "pause"] if name == "pause" else [f"/{name}"]
+            write_archive(target, binary, [Image(reference, command)], architecture())
         yield target
+
+
+def _install(binary: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(binary, folder / binary.name)
+    (folder / binary.name).chmod(0o755)
 
 
 def _write_proxy(reference: str, binary: Path, tools: Path, target: Path) -> None:
     tree = target.with_suffix("")
-    (tree / _PROGRAMS).mkdir(parents=True)
-    shutil.copy(binary, tree / _PROGRAMS / binary.name)
+    _install(binary, tree / _PROGRAMS)
     layer = target.with_suffix(".layer")
     system.archive(tree, layer)
-    runs_ = {"Entrypoint": [f"/{_PROGRAMS}/{binary.name}"], "Env": [_PATH]}
-    write_docker_archive(target, [tools, layer], [reference], runs_, architecture())
+    config = {"Entrypoint": [f"/{_PROGRAMS}/{binary.name}"], "Env": [_PATH]}
+    write_docker_archive(target, [tools, layer], [reference], config, architecture())
 
 
 @contextmanager

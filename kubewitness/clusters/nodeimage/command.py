@@ -54,10 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the archive's path, or the image's name once it is loaded; progress goes to standard error."""
     _check(arguments.output, arguments.load)
     doctor.require()
-    image = node_image(resolve(arguments.version, ALL, progress=_say), _say)
-    if arguments.output:
-        _say(f"copying it to {arguments.output}")
-        shutil.copyfile(image.archive, arguments.output)
+    assets = resolve(arguments.version, ALL, progress=_say)
+    try:
+        image = node_image(assets, _say)
+        if arguments.output:
+            _say(f"copying it to {arguments.output}")
+            shutil.copyfile(image.archive, arguments.output)
+    except OSError as error:
+        raise ClusterError(f"the node image cannot be written: {error}") from error
     if arguments.load:
         _load(image, arguments.load)
     print(image.reference if arguments.load else arguments.output or image.archive)

@@ -39,14 +39,9 @@ def layers(store: Store, progress: Progress) -> tuple[Path, Path]:
         progress("making the system of node images, once for all versions")
         tree = work / "tree"
         debian.unpack(PACKAGES, tree, work / "apt", progress)
-        try:
-            _configure(tree)
-            archive(tree, entry / "system.tar")
-            archive(_proxy_tools(tree, work / "proxy"), entry / "proxy.tar")
-        except subprocess.CalledProcessError as error:
-            raise AssetError(
-                f"the system of node images cannot be made: {error}\n{error.stderr or ''}"
-            ) from error
+        _configure(tree)
+        archive(tree, entry / "system.tar")
+        archive(_proxy_tools(tree, work / "proxy"), entry / "proxy.tar")
 
     made = store.directory("node-system", (_LAYOUT, PACKAGES), make, progress)
     return made / "system.tar", made / "proxy.tar"
@@ -54,8 +49,19 @@ def layers(store: Store, progress: Progress) -> tuple[Path, Path]:
 
 def archive(tree: Path, target: Path) -> None:
     """The files of ``tree`` as a layer: in the order of their names, root's, and as old as time."""
-    command = ["tar", "--create", f"--file={target}", f"--directory={tree}", "--sort=name", "--numeric-owner"]
-    subprocess.run([*command, "--mtime=@0", "."], check=True, capture_output=True, text=True)
+    whose = ("--owner=0", "--group=0", "--numeric-owner")
+    call(
+        "tar", "--create", f"--file={target}", f"--directory={tree}", "--sort=name", "--mtime=@0", *whose, "."
+    )
+
+
+def call(*command: str | Path) -> str:
+    """What a command prints; AssetError with what it says if it fails."""
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    if told.returncode:
+        said = f"`{' '.join(map(str, command))}` ended with status {told.returncode}: {told.stderr.strip()}"
+        raise AssetError(f"the node image cannot be made: {said}")
+    return told.stdout
 
 
 def _configure(tree: Path) -> None:
@@ -70,7 +76,7 @@ def _configure(tree: Path) -> None:
     authorities = sorted((tree / "usr/share/ca-certificates").rglob("*.crt"))
     bundle = tree / "etc/ssl/certs/ca-certificates.crt"
     bundle.write_text("".join(each.read_text() for each in authorities))
-    _chroot(tree, "systemd-sysusers")
+    call("chroot", tree, "systemd-sysusers")
     units = tree / "usr/lib/systemd/system"
     for wanted in units.glob("*.wants/*"):
         if not wanted.name.startswith(_UNITS):
@@ -96,10 +102,10 @@ def _with_libraries(tree: Path, programs: Iterable[Path]) -> Iterator[Path]:
     """The programs, iptables' extensions, and the libraries of both, as the dynamic loader finds them."""
     wanted = [*programs, *tree.glob("usr/lib/*/xtables/*.so")]
     yield from wanted
-    told = _chroot(tree, "ldd", *(f"/{each.relative_to(tree)}" for each in wanted))
-    for library in sorted(set(re.findall(r"(/lib\S*) \(0x", told))):
-        yield tree / "usr" / library[1:]  # /lib is a link to /usr/lib
+    told = call("chroot", tree, "ldd", *(f"/{each.relative_to(tree)}" for each in wanted))
+    yield from (tree / "usr" / each for each in libraries(told))
 
 
-def _chroot(tree: Path, *command: str) -> str:
-    return subprocess.run(["chroot", tree, *command], check=True, capture_output=True, text=True).stdout
+def libraries(told: str) -> list[str]:
+    """The files that ldd names, once each, from /usr: below which /lib and /lib64 are."""
+    return sorted(set(re.findall(r"/(lib\S*) \(0x", told)))
