@@ -20,6 +20,7 @@ from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.clusters.mounting import mountable
+from kubewitness.clusters.nodeimage import command as images_command
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.reporting import command as report_command
 
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_replay(subparsers)
     _add_clusters(subparsers)
     assets_command.add_parser(subparsers)
+    images_command.add_parser(subparsers)
     catalogue_command.add_parser(subparsers)
     report_command.add_parser(subparsers)
     namespace, rest = parser.parse_known_args(arguments)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kubewitness.assets.store import sha256_of
+
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 CONFIG: Final = "application/vnd.oci.image.config.v1+json"
@@ -37,8 +39,7 @@ def write_archive(target: Path, binary: Path, images: Sequence[Image], architect
         tar.addfile(folder)
         with binary.open("rb") as content:
             tar.addfile(_file(binary.name, binary.stat().st_size, 0o755), content)
-    with layer.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = sha256_of(layer)
     descriptor = {"mediaType": LAYER, "digest": f"sha256:{digest}", "size": layer.stat().st_size}
     blobs: dict[str, bytes] = {}
     manifests = [_manifest(image, descriptor, architecture, blobs) for image in images]
@@ -48,24 +49,41 @@ def write_archive(target: Path, binary: Path, images: Sequence[Image], architect
         _add(tar, "index.json", _json(index))
         for name, blob in sorted(blobs.items()):
             _add(tar, f"blobs/sha256/{name}", blob)
-        with layer.open("rb") as content:
-            tar.addfile(_file(f"blobs/sha256/{digest}", layer.stat().st_size, 0o644), content)
+        _copy(tar, f"blobs/sha256/{digest}", layer)
     layer.unlink()
+
+
+def write_docker_archive(
+    target: Path,
+    layers: Sequence[Path],
+    references: Sequence[str],
+    runs: Mapping[str, Any],
+    architecture: str,
+) -> None:
+    """Write one image of uncompressed tar files in the format that any `docker load` reads, podman's too.
+
+    `runs` is its "config": entrypoint, environment and the like.
+    """
+    digests = [sha256_of(layer) for layer in layers]
+    config = _json(_config(runs, architecture, [f"sha256:{digest}" for digest in digests]))
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    files = [f"{digest}.tar" for digest in digests]
+    with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+        _add(tar, "manifest.json", _json([{"Config": name, "RepoTags": list(references), "Layers": files}]))
+        _add(tar, name, config)
+        for file, layer in zip(files, layers, strict=True):
+            _copy(tar, file, layer)
 
 
 def _manifest(
     image: Image, layer: Mapping[str, Any], architecture: str, blobs: dict[str, bytes]
 ) -> dict[str, Any]:
     """Put the image's config and manifest into `blobs`; the descriptor for the index."""
-    config = {
-        "created": EPOCH, "architecture": architecture, "os": "linux",
-        "config": {
-            "Entrypoint": list(image.entrypoint), "Cmd": list(image.command), "WorkingDir": "/",
-            "Env": ["PATH=/"],
-        },
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
-        "history": [{"created": EPOCH, "created_by": "kubewitness"}],
+    runs = {
+        "Entrypoint": list(image.entrypoint), "Cmd": list(image.command), "WorkingDir": "/",
+        "Env": ["PATH=/"],
     }  # fmt: skip
+    config = _config(runs, architecture, [layer["digest"]])
     manifest = {
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": _blob(blobs, CONFIG, config), "layers": [layer],
@@ -77,6 +95,14 @@ def _manifest(
             "org.opencontainers.image.ref.name": image.reference,
         },
     }
+
+
+def _config(runs: Mapping[str, Any], architecture: str, layers: Sequence[str]) -> dict[str, Any]:
+    return {
+        "created": EPOCH, "architecture": architecture, "os": "linux", "config": dict(runs),
+        "rootfs": {"type": "layers", "diff_ids": list(layers)},
+        "history": [{"created": EPOCH, "created_by": "kubewitness"}] * len(layers),
+    }  # fmt: skip
 
 
 def _blob(blobs: dict[str, bytes], media_type: str, value: object) -> dict[str, Any]:
@@ -95,6 +121,11 @@ def _file(name: str, size: int, mode: int) -> tarfile.TarInfo:
     header = tarfile.TarInfo(name)
     header.size, header.mode = size, mode
     return header
+
+
+def _copy(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    with path.open("rb") as content:
+        tar.addfile(_file(name, path.stat().st_size, 0o644), content)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -105,6 +105,23 @@ class Store:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def directory(
+        self, name: str, made_of: object, make: Callable[[Path, Path], None], progress: Progress
+    ) -> Path:
+        """A directory <name>-<key> of the cache, whose key changes with what it is made of.
+
+        If there is none, `make` fills the second of the empty directories that it is given; the first is for
+        what it needs meanwhile.
+        """
+        entry = self.root / f"{name}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
+        if not entry.is_dir():
+            with self.workplace(name, progress) as work:
+                if not entry.is_dir():  # else another process made it while this one waited
+                    (draft := work / "entry").mkdir()
+                    make(work, draft)
+                    draft.rename(entry)
+        return entry
+
     def remove_leftovers(self) -> None:
         """Remove the work directories of processes that died."""
         for folder in self.root.glob("work/*"):

@@ -99,8 +99,13 @@ def kube_proxy(kubeconfig_path: Path, node: str, minor: tuple[int, int]) -> dict
     }
 
 
-def containerd(binaries: Path, cni: Path, sandbox_image: str, *, restricted: bool) -> str:
-    """Containerd's TOML. ``restricted``: this host may not lower oom_score_adj (no CAP_SYS_RESOURCE)."""
+def containerd(
+    binaries: Path, cni: Path, sandbox_image: str, *, restricted: bool, plugins: Path | None = None
+) -> str:
+    """Containerd's TOML. ``restricted``: this host may not lower oom_score_adj (no CAP_SYS_RESOURCE).
+
+    The CNI plugins are in ``plugins``, or else among the other ``binaries``.
+    """
     return f"""\
 version = 2
 root = "/var/lib/containerd"
@@ -117,7 +122,7 @@ disabled_plugins = [
   tolerate_missing_hugepages_controller = true
   restrict_oom_score_adj = {"true" if restricted else "false"}
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{binaries}"
+    bin_dir = "{plugins or binaries}"
     conf_dir = "{cni}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"

@@ -6,10 +6,10 @@ guest-node-<key>/node.ext4                    what is of the cluster's version: 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,47 +50,36 @@ def prepared(assets: Assets, images_root: Path, progress: Progress) -> Guest:
     """From the cache, or made now. ``images_root`` is containerd's with every image (see images.unpacked)."""
     store = Store(cache_root())
     packages = PACKAGES + (CEPH_PACKAGES if "rbd" in emulated_mounts(assets.kubernetes) else ())
+    made_of: tuple[object, ...] = (packages, _MODULES)
 
-    def make_system(work: Path, entry: Path, progress: Progress) -> None:
-        _make_system(packages, work, entry, progress)
+    def make_system(work: Path, entry: Path) -> None:
+        with _told("guest", progress):
+            _make_system(packages, work, entry, progress)
 
-    system = _cached(store, "guest", (packages, _MODULES), progress, make_system)
+    system = store.directory("guest", (_LAYOUT, made_of), make_system, progress)
     binaries = {name: assets.binaries[name] for name in BINARIES}
 
-    def make_node(work: Path, entry: Path, _: Progress) -> None:
-        tree = work / "tree"
-        (tree / "bin").mkdir(parents=True)
-        for name, asset in binaries.items():
-            images.share(str(asset.path), str(tree / "bin" / name))
-        images.link(images_root, tree / "containerd")
-        _write_disk(tree, entry / "node.ext4")
+    def make_node(work: Path, entry: Path) -> None:
+        with _told("guest-node", progress):
+            tree = work / "tree"
+            (tree / "bin").mkdir(parents=True)
+            for name, asset in binaries.items():
+                images.share(str(asset.path), str(tree / "bin" / name))
+            images.link(images_root, tree / "containerd")
+            _write_disk(tree, entry / "node.ext4")
 
     made_of = ([each.sha256 for each in binaries.values()], images_root.name)
-    node = _cached(store, "guest-node", made_of, progress, make_node)
+    node = store.directory("guest-node", (_LAYOUT, made_of), make_node, progress)
     return Guest(system / "vmlinuz", system / "initramfs", system / "root.ext4", node / "node.ext4")
 
 
-def _cached(
-    store: Store,
-    name: str,
-    made_of: object,
-    progress: Progress,
-    make: Callable[[Path, Path, Progress], None],
-) -> Path:
-    """A directory of the cache, under a name that changes with what it is made of."""
-    entry = store.root / f"{name}-{hashlib.sha256(repr((_LAYOUT, made_of)).encode()).hexdigest()[:12]}"
-    if not entry.is_dir():
-        with store.workplace(name, progress) as work:
-            if not entry.is_dir():  # else another process made it while this one waited
-                progress(f"making the disk of emulated nodes ({name}), once for all clusters to come")
-                draft = work / "entry"
-                draft.mkdir()
-                try:
-                    make(work, draft, progress)
-                except (OSError, subprocess.CalledProcessError) as error:
-                    raise ClusterError(f"the disk of emulated nodes cannot be made: {error}") from error
-                draft.rename(entry)
-    return entry
+@contextmanager
+def _told(name: str, progress: Progress) -> Iterator[None]:
+    progress(f"making the disk of emulated nodes ({name}), once for all clusters to come")
+    try:
+        yield
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ClusterError(f"the disk of emulated nodes cannot be made: {error}") from error
 
 
 def _make_system(packages: Sequence[str], work: Path, entry: Path, progress: Progress) -> None:

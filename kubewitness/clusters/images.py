@@ -7,11 +7,10 @@ else starts, and it is the same for every node of every cluster.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kubewitness.assets import Assets
@@ -31,31 +30,38 @@ _PARTS = (
 
 def unpacked(assets: Assets, binaries: Path, keeper: Keeper, progress: Callable[[str], None]) -> Path:
     """The cached root with the images of ``assets``; made in a namespace of ``keeper`` if there is none."""
-    store = Store(cache_root())
     archives = sorted(set(assets.images.values()))
     made_of = [assets.binaries["containerd"].sha256, *(str(each.parent.name) for each in archives)]
-    root = store.root / f"{_NAME}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
-    if not root.is_dir():
-        with store.workplace(_NAME, progress) as work:
-            if not root.is_dir():  # else another process made it while this one waited
-                progress("unpacking the container images, once for all clusters to come")
-                _unpack(archives, binaries, keeper, work).rename(root)
-    return root
+
+    def make(work: Path, entry: Path) -> None:
+        progress("unpacking the container images, once for all clusters to come")
+        unpack(archives, binaries, keeper, work).rename(entry)
+
+    return Store(cache_root()).directory(_NAME, made_of, make, progress)
 
 
-def _unpack(archives: list[Path], binaries: Path, keeper: Keeper, work: Path) -> Path:
+def unpack(
+    archives: Iterable[Path], binaries: Path, keeper: Keeper, work: Path, *, layers: bool = True
+) -> Path:
+    """A new containerd root below ``work`` with the archives' images; made in a namespace of ``keeper``.
+
+    Without ``layers`` only what was unpacked of them stays: half of the space, and all that containers need.
+    """
     var_lib = work / "var-lib"
     var_lib.mkdir()
     keeper.namespace("images", binds=[(var_lib, "/var/lib")], tmpfs=["/run"])
     toml = work / "containerd.toml"
     toml.write_text(configuration.containerd(binaries, work, "none", restricted=True))
     runtime = "containerd/images"
-    argv = [binaries / "containerd", "--config", toml]
-    keeper.spawn(runtime, argv, ns="images", notify=True, stays=False)
+    keeper.spawn(runtime, [binaries / "containerd", "--config", toml], ns="images", notify=True, stays=False)
     keeper.wait_ready(runtime, _IMPORT_S)
+    ctr = [binaries / "ctr", "-n", "k8s.io"]
     for archive in archives:
-        argv = [binaries / "ctr", "-n", "k8s.io", "images", "import", "--local", archive]
+        argv = [*ctr, "images", "import", "--local", archive]
         keeper.run(f"import-{archive.stem}", argv, ns="images", within_s=_IMPORT_S)
+    if not layers:
+        argv = [*ctr, "content", "prune", "references"]
+        keeper.run("prune", argv, ns="images", within_s=_IMPORT_S)
     keeper.signal(runtime, signal.SIGTERM)
     keeper.wait_exit(runtime, _IMPORT_S)
     return var_lib / "containerd"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubewitness.assets import resolve
-from kubewitness.assets.oci import Image, write_archive
+from kubewitness.assets.oci import Image, write_archive, write_docker_archive
 from tests.assets.made_up_go import Go
 
 IMAGES = [Image("example.org/a:1", ["/program"], ["serve"]), Image("example.org/b:2", ["/program", "pause"])]
@@ -97,3 +97,20 @@ def test_agnhost_serves_as_pause_too(go: Go) -> None:
     assert any(reference.startswith("registry.k8s.io/coredns/coredns:v") for reference in assets.images)
     again = resolve("1.37.2", ["agnhost", "coredns"], progress=pytest.fail)
     assert again.images == assets.images
+
+
+def test_docker_finds_each_layer_by_the_manifest(tmp_path: Path) -> None:
+    layers = [tmp_path / "one", tmp_path / "two"]
+    for layer in layers:
+        layer.write_text(f"the bytes of {layer.name}")
+    runs = {"Entrypoint": ["/sbin/init"], "Env": ["container=docker"]}
+    write_docker_archive(tmp_path / "out.tar", layers, ["example.org/a:1"], runs, "amd64")
+    files = Layout(tmp_path / "out.tar").files
+    (image,) = json.loads(files["manifest.json"])
+    assert image["RepoTags"] == ["example.org/a:1"]
+    assert [files[name] for name in image["Layers"]] == [layer.read_bytes() for layer in layers]
+    config = json.loads(files[image["Config"]])
+    assert (config["config"], config["architecture"], config["os"]) == (runs, "amd64", "linux")
+    digests = [hashlib.sha256(layer.read_bytes()).hexdigest() for layer in layers]
+    assert config["rootfs"] == {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]}
+    assert len(config["history"]) == len(layers)
