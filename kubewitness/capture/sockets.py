@@ -15,7 +15,7 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Owners:
         self._members: dict[str, list[int]] = {"host": self._suite}
         self._tables: dict[str, SocketTable] = {}
         self._nodes: dict[str, str] = {}  # of namespaces that are whole nodes
+        self._components = {int(mark): name for mark, name in places["marks"].items()}
         self._marked: dict[int, dict[str, Any]] = {}
         self._read = 0
         self._output = output.open("a", buffering=1)
@@ -62,7 +63,11 @@ class Owners:
         False, and nothing written, if an end was not found and ``opening`` may be tried again.
         """
         self._learn()
-        client = self._marked.get(opening.mark) or self._owner(opening.client, opening.server)
+        client = (
+            self._marked.get(opening.mark)
+            or self._component(self._components.get(opening.mark, ""), opening.client)
+            or self._owner(opening.client, opening.server)
+        )
         found = [client, self._owner(opening.server, None)]
         opening.attempts += 1
         if None in found and opening.attempts < _ATTEMPTS:
@@ -101,6 +106,18 @@ class Owners:
         pid = self._holder(inode, place) if inode else None
         return None if pid is None else {"component": self._name(pid, place), "pid": pid}
 
+    def _component(self, name: str, local: Address) -> dict[str, Any] | None:
+        """A component that its mark names, and that others started, so that its process has to be found."""
+        if not name:
+            return None
+        place = self._places.get(local[0], "cp")
+        for pid in [*reversed(self._members.get(place, [])), *self._others(place)]:
+            if self._program(pid) == name:
+                if pid not in self._members[place]:
+                    self._members[place].append(pid)
+                return {"component": name, "pid": pid}
+        return None
+
     def _table(self, place: str) -> SocketTable | None:
         for pid in self._members.get(place, []) if place not in self._tables else []:
             try:
@@ -117,22 +134,27 @@ class Owners:
         for pid in likely:
             if self._holds(pid, wanted):
                 return pid
-        everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}.difference(likely)
         if place in self._nodes:
-            return self._found_there(place, everyone, wanted)
-        return next((pid for pid in everyone if self._holds(pid, wanted)), None)
+            return self._found_there(place, wanted)
+        everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}
+        return next((pid for pid in everyone.difference(likely) if self._holds(pid, wanted)), None)
 
-    def _found_there(self, place: str, others: set[int], wanted: str) -> int | None:
+    def _found_there(self, place: str, wanted: str) -> int | None:
         """The same where a whole node lives, started by others: whoever is found is likely from now on.
 
         Nobody else has a socket there, and to look into every process of the host takes too long.
         """
-        there = _link(f"{self._proc}/{self._members[place][0]}/ns/net")
-        for pid in others:
-            if _link(f"{self._proc}/{pid}/ns/net") == there and self._holds(pid, wanted):
+        for pid in self._others(place):
+            if self._holds(pid, wanted):
                 self._members[place].append(pid)
                 return pid
         return None
+
+    def _others(self, place: str) -> Iterator[int]:
+        """The processes that are in the network of ``place``."""
+        there = _link(f"{self._proc}/{self._members[place][0]}/ns/net")
+        numbers = (int(each.name) for each in self._proc.iterdir() if each.name.isdigit())
+        return (pid for pid in numbers if _link(f"{self._proc}/{pid}/ns/net") == there)
 
     def _holds(self, pid: int, wanted: str) -> bool:
         directory = f"{self._proc}/{pid}/fd"
@@ -146,12 +168,16 @@ class Owners:
     def _name(self, pid: int, place: str) -> str:
         if known := self._named.get(pid):
             return known
-        # The kernel's own name for a process has at most 15 characters.
-        program = (
-            (self._proc / str(pid) / "cmdline").read_bytes().partition(b"\0")[0].decode(errors="replace")
-        )
-        name = program.rpartition("/")[2] or (self._proc / str(pid) / "comm").read_text().strip()
+        name = self._program(pid) or (self._proc / str(pid) / "comm").read_text().strip()
         return f"{name}/{self._nodes[place]}" if name in _OF_NODES and place in self._nodes else name
+
+    def _program(self, pid: int) -> str:
+        """What it was started as: the kernel's own name for a process has at most 15 characters."""
+        try:
+            command = (self._proc / str(pid) / "cmdline").read_bytes()
+        except OSError:
+            return ""  # it has ended
+        return command.partition(b"\0")[0].decode(errors="replace").rpartition("/")[2]
 
 
 def _link(path: str) -> str:

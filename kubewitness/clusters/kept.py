@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import urllib3.exceptions
@@ -123,8 +124,17 @@ class KeptCluster:
         link = self.run.link
         return [f"address add {self.link_address}/30 dev {link}", f"link set {link} up"]
 
-    def _capture(self, keeper: Keeper, interfaces: Sequence[str], addresses: Mapping[str, str]) -> None:
-        """Everything on these interfaces of the control plane; ``addresses`` tell whose each is."""
+    def _capture(
+        self,
+        keeper: Keeper,
+        interfaces: Sequence[str],
+        addresses: Mapping[str, str],
+        marks: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """Everything on these interfaces of the control plane; ``addresses`` tell whose each is.
+
+        ``marks`` are those of components that the keeper did not start.
+        """
         rules = self.run.directory / "marking.nft"
         rules.write_text(network.marking() + "\n")
         nft = shutil.which("nft") or "/usr/sbin/nft"
@@ -132,6 +142,7 @@ class KeptCluster:
         places = {
             "addresses": {self.link_address: "host"} | dict(addresses),
             "processes": {str(os.getpid()): "suite"},
+            "marks": {str(mark): component for mark, component in marks.items()},
         }
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
         programs: list[tuple[str, str, list[str | Path], str]] = [

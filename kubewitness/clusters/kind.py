@@ -20,6 +20,7 @@ from kubewitness.clusters.engine import Engine
 from kubewitness.clusters.errors import ClusterError, Refused
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.kept import CONTROL_PLANE, PACKAGE_ROOT, KeptCluster
+from kubewitness.clusters.nodeimage.building import node_image
 from kubewitness.clusters.nodes import START_S, is_ready, restricted
 from kubewitness.clusters.storage import Storage
 from kubewitness.model.behaviour import parse_minor
@@ -27,16 +28,23 @@ from kubewitness.model.cluster import Setup
 
 _CREATE_S = 600.0
 _INTERFACES = ("lo", "eth0", "host0")
-_AUDIT = "/var/log/kubewitness"
+_PATCHES = "/kubewitness/patches"
+#: The last numbers: a keeper gives the first ones to what it starts.
+_MARKS = {
+    network.MARKS - number: component
+    for number, component in enumerate(
+        ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    )
+}
 _MANIFESTS = "/etc/kubernetes/manifests"
 _PROXY_SETTINGS = "/api/v1/namespaces/kube-system/configmaps/kube-proxy"
 
 
 @dataclass
 class KindCluster(KeptCluster):
-    """``image`` is the node image's archive."""
+    """``image`` is the node image's archive; None: one that is made here."""
 
-    image: Path = field(kw_only=True)
+    image: Path | None = field(kw_only=True, default=None)
     containers: Containers = field(init=False)
     _followed: threading.Event = field(default_factory=threading.Event)
 
@@ -85,12 +93,13 @@ class KindCluster(KeptCluster):
         directory = self.run.directory
         self.keeper = keeper = Keeper.start(directory)
         tree, limited = engine.programs(self.progress), restricted()
-        root = engine.loaded(self.image, tree, self.run, keeper, self.progress, restricted=limited)
+        image = self.image or node_image(self.assets, self.progress).archive
+        root = engine.loaded(image, tree, self.run, keeper, self.progress, restricted=limited)
         engine.link(root, directory / "engine-root")
         running = Engine.start(tree, self.run, keeper, directory / "engine-root", restricted=limited)
         self._mark("engine_ready_s")
         self.containers = Containers(running, self.run, keeper, self.name, self.assets.images)
-        self._create(running, keeper)
+        self._create(running, keeper, engine.reference(image))
         self._mark("kind_created_s")
         workers = self.spec.node_names
         self.containers.load_images([*workers])
@@ -107,10 +116,15 @@ class KindCluster(KeptCluster):
             self.api.wait(nodes(), node, is_ready, within_s=START_S, what=f"{node} to be Ready")
         self._mark("node_ready_s")
 
-    def _create(self, running: Engine, keeper: Keeper) -> None:
+    def _create(self, running: Engine, keeper: Keeper, reference: str) -> None:
         """Lets kind make the nodes; the capture begins as soon as the first of them is there."""
         directory = self.run.directory
         config = configuration.write_json(directory / "kind.json", self._configuration())
+        for mark, component in _MARKS.items():
+            # By its group the kernel knows whose connection each is (network.marking).
+            identity = {"runAsUser": 0, "runAsGroup": network.MARKED_GROUPS + mark}
+            patch = directory / "patches" / f"{component}.json"
+            configuration.write_json(patch, {"spec": {"securityContext": identity}})
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
         watching = subprocess.Popen(
             running.command("events", "--filter=event=start", "--format={{.Actor.Attributes.name}}"),
@@ -123,7 +137,7 @@ class KindCluster(KeptCluster):
         follow.start()
         argv: list[object] = [
             sys.executable, "-m", "kubewitness.clusters.making", self.name, directory / "kind.kubeconfig",
-            engine.reference(self.image), self.assets.path("kind"), self.binaries / "kubectl", config,
+            reference, self.assets.path("kind"), self.binaries / "kubectl", config,
         ]  # fmt: skip
         try:
             keeper.run(
@@ -150,7 +164,7 @@ class KindCluster(KeptCluster):
                     ends = [f"address add {self.inside}/30 dev host0", "link set host0 up"]
                     keeper.links(CONTROL_PLANE, [link, *ends])
                     keeper.links("", self._link_host())
-                    self._capture(keeper, _INTERFACES, {})
+                    self._capture(keeper, _INTERFACES, {}, _MARKS)
                 elif name in names:
                     self.containers.adopt(name, name)
         except (ClusterError, OSError, KeyError) as error:
@@ -178,13 +192,18 @@ class KindCluster(KeptCluster):
                 "etcd": {"local": {"extraArgs": etcd}},
             },
             {"kind": "KubeletConfiguration", **kubelet},
+            {"kind": "InitConfiguration", "patches": {"directory": _PATCHES}},
         ]
+        patched = {"hostPath": str(self.run.directory / "patches"), "containerPath": _PATCHES}
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
             "networking": {"kubeProxyMode": "nftables", "podSubnet": network.PODS},
             "kubeadmConfigPatches": [json.dumps(each) for each in patches],
-            "nodes": [{"role": "control-plane"}, *({"role": "worker"} for _ in self.spec.node_names)],
+            "nodes": [
+                {"role": "control-plane", "extraMounts": [patched]},
+                *({"role": "worker"} for _ in self.spec.node_names),
+            ],
         }
 
     def _write_kubeconfigs(self, directory: Path) -> None:
