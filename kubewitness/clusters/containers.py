@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,12 +15,14 @@ import yaml
 
 from kubewitness.clusters import runs
 from kubewitness.clusters.engine import Engine
+from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import send, stop_all
 
 NETWORK = "kind"
 _KUBEADM = "/kind/kubeadm.conf"
 _JOIN_S = 180.0
+_SYSTEM = "Multi-User System"  # what systemd calls multi-user.target, which kind waits for, too
 _END_S = 30.0
 _IMPORT_S = 300.0
 _PLAIN = "/etc/kubernetes/plain.conf"
@@ -93,6 +97,7 @@ class Containers:
             "--volume", "/lib/modules:/lib/modules:ro", pattern["Config"]["Image"],
         )  # fmt: skip
         self.adopt(node, node)
+        self._wait_for_system(node)
         addresses = {
             name: self.engine.inspect(name)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
             for name in (model, node)
@@ -108,6 +113,22 @@ class Containers:
         if self.plain:
             self.speak_plainly(node)
         return node
+
+    def _wait_for_system(self, node: str) -> None:
+        """Until systemd has started all that it is to start, of which it tells on the console."""
+        console = subprocess.Popen(
+            self.engine.command("logs", "--follow", node), env=self.engine.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        deadline = threading.Timer(_JOIN_S, console.terminate)
+        deadline.start()
+        with console:
+            assert console.stdout is not None
+            started = any(_SYSTEM in line for line in console.stdout)
+            deadline.cancel()
+            console.terminate()
+        if not started:
+            raise ClusterError(f"{node} did not start within {_JOIN_S:g} s; see `docker logs`")
 
     def power_off(self, node: str) -> None:
         """Ends everything on a node at once, as if its power was cut; others only notice its silence."""

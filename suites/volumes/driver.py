@@ -5,7 +5,7 @@ What no namespace holds, such as the StorageClass, is named as the driver is, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from fixtures.stage import Scene
@@ -130,8 +130,8 @@ def registrations(csi_node: ApiObject, driver: str) -> list[dict[str, Any]]:
     return [each for each in csi_node["spec"].get("drivers") or [] if each["name"] == driver]
 
 
-def is_installed(namespace: str) -> Callable[[State], bool]:
-    """Every node's CSINode lists the driver, and the driver's pod on every one of them is ready."""
+def is_installed(namespace: str, nodes: Collection[str]) -> Callable[[State], bool]:
+    """The CSINodes of these nodes list the driver, and the driver's pod on every one of them is ready."""
 
     def holds(state: State) -> bool:
         driver, found = driver_name(namespace), state[CSI_NODES.path]
@@ -140,9 +140,8 @@ def is_installed(namespace: str) -> Callable[[State], bool]:
             for each in state[pods(namespace).path].values()
             if is_driver(each) and is_ready(each)
         }
-        return bool(found) and ready == {
-            name for name, each in found.items() if registrations(each, driver)
-        } == set(found)
+        listed = {name for name, each in found.items() if registrations(each, driver)}
+        return ready == listed == set(nodes)
 
     return holds
 

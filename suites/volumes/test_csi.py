@@ -48,7 +48,11 @@ def served(scene: Scene) -> Watched:
     told: dict[str, Any] = {}
     with scene.recording(pods(namespace), claims(namespace), volumes(), CSI_NODES) as seen:
         driver.install(scene, namespace)
-        seen.until(driver.is_installed(namespace), what="the driver to be on every node", within_s=START_S)
+        seen.until(
+            driver.is_installed(namespace, scene.nodes),
+            what="the driver to be on every node",
+            within_s=START_S,
+        )
         made = scene.create(namespace, claim("data", name, 1))
         for user in USERS:
             both = [driver.inline("inline", name), claimed("data", "data")]
