@@ -124,11 +124,14 @@ class Containers:
         deadline.start()
         with console:
             assert console.stdout is not None
-            started = any(_SYSTEM in line for line in console.stdout)
+            last = ""
+            for last in console.stdout:
+                if _SYSTEM in last:
+                    break
             deadline.cancel()
             console.terminate()
-        if not started:
-            raise ClusterError(f"{node} did not start within {_JOIN_S:g} s; see `docker logs`")
+        if _SYSTEM not in last:
+            raise ClusterError(f"{node} did not start within {_JOIN_S:g} s; its console ends with {last!r}")
 
     def power_off(self, node: str) -> None:
         """Ends everything on a node at once, as if its power was cut; others only notice its silence."""
