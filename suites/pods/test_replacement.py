@@ -95,8 +95,7 @@ def leaning(node: str, taint: manifests.Manifest) -> manifests.Manifest:
     """A pod that goes to a node if it can, and else to any other."""
     there = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
     preferred = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": there}]}
-    tolerated = {"key": taint["key"], "operator": "Exists"}
-    return serving(affinity={"nodeAffinity": preferred}, tolerations=[tolerated, SOON])
+    return serving(affinity={"nodeAffinity": preferred}, tolerations=[{**taint, "operator": "Equal"}, SOON])
 
 
 def bare_on(fate: str) -> str:
@@ -107,7 +106,11 @@ def bare_on(fate: str) -> str:
 def bereaved(scene: Scene) -> Watched:
     """Two nodes, each with a Deployment's pod and a bare one. One loses its power, one is paused a while."""
     namespace = scene.namespace()
-    taint = {"key": f"kubewitness/{namespace}", "effect": "NoSchedule"}  # keeps the pods of others away
+    # They keep away the pods of others, and from each node those of the other one, too: of two silent nodes
+    # the loss of one is noticed first, and its pods would go to the other, where nothing runs any more.
+    taints = {
+        fate: {"key": f"kubewitness/{namespace}", "value": fate, "effect": "NoSchedule"} for fate in FATES
+    }
 
     def owned(state: State, fate: str) -> list[ApiObject]:
         return [each for each in ready(state[pods(namespace).path].values()) if app(each) == fate]
@@ -117,11 +120,11 @@ def bereaved(scene: Scene) -> Watched:
             node_of(each) not in homes.values() for fate in FATES for each in owned(state, fate)
         ) and all(owned(state, fate) for fate in FATES)
 
-    homes = {fate: scene.add_node(taint) for fate in FATES}
+    homes = {fate: scene.add_node(taints[fate]) for fate in FATES}
     with scene.recording(pods(namespace)) as seen:
         for fate, node in homes.items():
-            scene.create(namespace, manifests.deployment(fate, 1, leaning(node, taint)))
-            scene.create(namespace, manifests.pod(bare_on(fate), leaning(node, taint)))
+            scene.create(namespace, manifests.deployment(fate, 1, leaning(node, taints[fate])))
+            scene.create(namespace, manifests.pod(bare_on(fate), leaning(node, taints[fate])))
         seen.until(
             lambda state: len(ready(state[pods(namespace).path].values())) == 2 * len(FATES),
             what="a Deployment's pod and a bare one on each node",
