@@ -20,6 +20,8 @@ from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.clusters.mounting import mountable
+from kubewitness.matrix import nightly
+from kubewitness.matrix import report_command as matrix_report_command
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.reporting import command as report_command
 
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     assets_command.add_parser(subparsers)
     catalogue_command.add_parser(subparsers)
     report_command.add_parser(subparsers)
+    nightly.add_parser(subparsers)
+    matrix_report_command.add_parser(subparsers)
     namespace, rest = parser.parse_known_args(arguments)
     if rest and not getattr(namespace, "passes_on", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
