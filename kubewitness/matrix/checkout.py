@@ -31,7 +31,8 @@ def _tree(root: Path) -> str:
     """Git's digest of all files that are not ignored. Index and objects go elsewhere: nothing is staged."""
     with tempfile.TemporaryDirectory(prefix="kubewitness-") as scratch:
         objects, index = (root / _git(root, "rev-parse", "--git-path", each) for each in ("objects", "index"))
-        shutil.copy(index, Path(scratch, "index"))  # it knows which files are as they were: faster than none
+        # It knows which files are as they were, so this is fast. What is younger than it, it looks at.
+        shutil.copy2(index, Path(scratch, "index"))
         environment = {
             "GIT_INDEX_FILE": f"{scratch}/index",
             "GIT_OBJECT_DIRECTORY": scratch,

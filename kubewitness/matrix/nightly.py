@@ -12,10 +12,10 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Self
 
 from kubewitness.clusters.errors import UsageError
 from kubewitness.matrix import checkout, planning, store
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     if waiting:
         _interruptible()
         with matrix.locked() as lock:
-            asyncio.run(night.run(arguments.jobs, lock.fileno()))
+            asyncio.run(night.run(arguments.jobs, lock))
     if matrix.results:
         print(write_report([matrix.directory], matrix.directory))
     print("\n".join(_summary(cells, matrix.results, night.remarks)))
@@ -132,8 +132,19 @@ class Matrix:
         self.earlier = store.earlier(place, arguments)
         self.results = {each.cell: each for each in store.stored(self.directory)}
 
-    def locked(self) -> _Lock:
-        return _Lock(self.directory)
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """A lock's descriptor, to be handed to the runs that are started: they may outlive a killed call."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    "another call is at work on the matrix of this commit, or a run that it left behind is;"
+                    " wait for it"
+                ) from None
+            yield lock.fileno()
 
     def add(self, result: CellResult) -> None:
         store.write(result, self.directory / result.cell.name)
@@ -147,30 +158,6 @@ class Matrix:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         return directory
-
-
-class _Lock:
-    """Held by this process and by the runs that it started: they may outlive it, if it is killed."""
-
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._file = (directory / ".lock").open("w")
-
-    def __enter__(self) -> Self:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                "another call is at work on the matrix of this commit, or a run that it left behind is;"
-                " wait for it"
-            ) from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def fileno(self) -> int:
-        return self._file.fileno()
 
 
 class Night:
@@ -195,7 +182,8 @@ class Night:
             for _ in range(jobs):
                 group.create_task(self._work(lock))
         for cell in self._waiting:
-            self.remarks[cell] = "not begun: it would not have ended in time"
+            why = "the checkout changed" if self.moved else "it would not have ended in time"
+            self.remarks[cell] = f"not begun: {why}"
 
     async def _work(self, lock: int) -> None:
         while cell := self._take():
@@ -209,10 +197,8 @@ class Night:
         if cell:
             self._waiting.remove(cell)
             expected = planning.expected_s(cell, self._matrix.earlier)
-            known = (
-                f"expected to take {in_words(expected)}" if expected is not None else "of unknown duration"
-            )
-            _say(f"{cell.name} begins, {known}; {len(self._waiting)} wait")
+            takes = "unknown" if expected is None else in_words(expected)
+            _say(f"{cell.name} begins; expected duration: {takes}; {len(self._waiting)} wait")
         return cell
 
     async def _judge(self, cell: Cell, lock: int) -> None:
@@ -256,7 +242,8 @@ class Night:
             self._matrix.add(
                 CellResult(cell, self._matrix.key, self._matrix.arguments, code, message, *times, took_s)
             )
-            _say(f"{cell.name} {store.OUTCOMES[code]} after {in_words(took_s)}: {_told(directory, message)}")
+            told = message or _counts(directory / "results.json")
+            _say(f"{cell.name} {store.OUTCOMES[code]} after {in_words(took_s)}: {told}")
 
     def _leave_none(self, cell: Cell, remark: str) -> None:
         """The log stays to be read; what else was written is no result."""
@@ -284,10 +271,10 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _told(directory: Path, message: str) -> str:
-    if message or not (directory / "results.json").is_file():
-        return message
-    counted = json.loads((directory / "results.json").read_text(encoding="utf-8"))["run"]["summary"]
+def _counts(file: Path) -> str:
+    if not file.is_file():
+        return "nothing was judged"
+    counted = json.loads(file.read_text(encoding="utf-8"))["run"]["summary"]
     return ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
 
 

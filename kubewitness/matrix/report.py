@@ -180,15 +180,16 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> Json:
     judged = [row for row in rows if row["verdict"] != Verdict.UNSUPPORTED]
     return {
         "verdict": str(verdict),
-        "reason": _reason(reasons),
+        "reason": _reason(verdict, reasons),
         "duration_s": round(sum(row["duration_s"] for row in judged), 3),
         "judgements": [{name: row[name] for name in ("cluster", "verdict", "reason")} for row in rows],
     }
 
 
-def _reason(reasons: Mapping[str, str]) -> str:
-    """Of cells' topologies: what all say, such as the needs that none of them meets; else what each says."""
-    first, *others = (reason.split(", ") for reason in reasons.values())
+def _reason(verdict: Verdict, reasons: Mapping[str, str]) -> str:
+    """What all topologies say, such as the needs that none of them meets; if nothing, what each says."""
+    unsupported = verdict is Verdict.UNSUPPORTED
+    first, *others = (each.split(", ") if unsupported else [each] for each in reasons.values())
     if common := [part for part in first if all(part in each for each in others)]:
         return ", ".join(common)
     return "; ".join(f"{label}: {reason}" for label, reason in reasons.items())
