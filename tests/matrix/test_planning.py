@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from kubewitness.assets.recipes import MINORS
@@ -10,6 +14,7 @@ from kubewitness.matrix.cells import MATRIX, Cell, chosen
 from kubewitness.matrix.planning import expected_s, next_cell, parse_duration
 from kubewitness.matrix.store import CellResult
 
+ROOT = Path(__file__).parents[2]
 NEW, OLD, TLS = (Cell.parse(name) for name in ("local-1.37-tls", "local-1.29-tls", "local-1.36-insecure"))
 KIND = Cell.parse("kind-1.37-tls")
 
@@ -22,6 +27,19 @@ def test_the_matrix_is_what_is_promised() -> None:
     assert len(MATRIX) == len({cell.name for cell in MATRIX}) == 26
     assert {cell.minor for cell in MATRIX if cell.provider == "local"} >= set(MINORS)
     assert [Cell.parse(cell.name) for cell in MATRIX] == list(MATRIX)
+
+
+def test_tox_has_an_environment_for_each_cell() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "tox", "list", "--no-desc", "-q", "-c", str(ROOT / "tox.ini")],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    names = {"local": "k8s", "kind": "kind"}
+    assert {f"{names[cell.provider]}1{cell.number}-{cell.setup}" for cell in MATRIX} == {
+        each for each in listed if each.startswith(("k8s", "kind"))
+    }
 
 
 def test_cells_are_chosen_in_the_order_of_the_matrix() -> None:
