@@ -91,18 +91,19 @@ def _duration(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """List the cells, or run those without a result and write the matrix report; the exit code."""
     cells = chosen(arguments.cells)
-    matrix = Matrix(PLACE, checkout.key(ROOT, arguments.arguments), arguments.arguments)
+    key = checkout.key(ROOT, arguments.arguments)
     if arguments.list:
+        matrix = Matrix(PLACE, key, arguments.arguments)
         print("\n".join(_listing(matrix, cells, as_json=arguments.json)))
         return 0
     if arguments.json:
         raise UsageError("--json goes with --list")
-    waiting = [cell for cell in cells if _waits(matrix.results.get(cell), again=bool(arguments.again))]
-    night = Night(matrix, waiting, arguments.time_limit)
-    if waiting:
-        _interruptible()
-        with matrix.locked() as lock:
-            asyncio.run(night.run(arguments.jobs, lock))
+    _interruptible()
+    with _locked(PLACE / key) as lock:
+        matrix = Matrix(PLACE, key, arguments.arguments)
+        waiting = [cell for cell in cells if _waits(matrix.results.get(cell), again=bool(arguments.again))]
+        night = Night(matrix, waiting, arguments.time_limit)
+        asyncio.run(night.run(arguments.jobs, lock))
     if matrix.results:
         print(write_report([matrix.directory], matrix.directory))
     print("\n".join(_summary(cells, matrix.results, night.remarks)))
@@ -116,10 +117,30 @@ def _waits(result: CellResult | None, *, again: bool) -> bool:
 
 
 def _interruptible() -> None:
-    """Be interrupted by SIGINT, even where a shell said to ignore it, and by SIGTERM and SIGHUP alike."""
+    """Be interrupted by SIGTERM and SIGHUP as by SIGINT; by the latter even where a shell said to ignore it.
+
+    What is ignored here is ignored by the runs, too, and SIGINT is how they are stopped. nohup's SIGHUP stays
+    ignored.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, lambda *_: signal.raise_signal(signal.SIGINT))
+        if signal.getsignal(each) != signal.SIG_IGN:
+            signal.signal(each, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[int]:
+    """A lock's descriptor, to be handed to the runs that are started: they may outlive a killed call."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                "another call is at work on the matrix of this commit, or a run that it left behind is;"
+                " wait for it"
+            ) from None
+        yield lock.fileno()
 
 
 class Matrix:
@@ -130,21 +151,8 @@ class Matrix:
         self.key = key
         self.arguments = tuple(arguments)
         self.earlier = store.earlier(place, arguments)
+        self.begun = store.begun(place)
         self.results = {each.cell: each for each in store.stored(self.directory)}
-
-    @contextmanager
-    def locked(self) -> Iterator[int]:
-        """A lock's descriptor, to be handed to the runs that are started: they may outlive a killed call."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    "another call is at work on the matrix of this commit, or a run that it left behind is;"
-                    " wait for it"
-                ) from None
-            yield lock.fileno()
 
     def add(self, result: CellResult) -> None:
         store.write(result, self.directory / result.cell.name)
@@ -193,7 +201,7 @@ class Night:
         left_s = self._until - asyncio.get_running_loop().time()
         if left_s <= 0 or self.moved:
             return None
-        cell = planning.next_cell(self._waiting, self._matrix.earlier, left_s)
+        cell = planning.next_cell(self._waiting, self._matrix.begun, self._matrix.earlier, left_s)
         if cell:
             self._waiting.remove(cell)
             expected = planning.expected_s(cell, self._matrix.earlier)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from kubewitness.matrix.cells import Cell
 from kubewitness.matrix.store import CellResult
@@ -33,14 +33,14 @@ def expected_s(cell: Cell, earlier: Sequence[CellResult]) -> float | None:
     return took[cell] if cell in took else took[nearest]
 
 
-def next_cell(waiting: Collection[Cell], earlier: Sequence[CellResult], left_s: float) -> Cell | None:
+def next_cell(
+    waiting: Collection[Cell], begun: Mapping[Cell, float], earlier: Sequence[CellResult], left_s: float
+) -> Cell | None:
     """The cell of ``waiting`` to begin when ``left_s`` seconds are left; None if none would end in time.
 
-    The one that was not judged for the longest time, so that a limit cuts off other cells each night. Of
-    those never judged, the first in ``waiting``. One of unknown duration may be begun.
+    The one that was ``begun`` the longest ago, so that a limit cuts off other cells each night, and one that
+    hangs does not cost all the others their turn. Of those never begun, the first in ``waiting``. A cell of
+    unknown duration may be begun.
     """
-    order = {
-        each.cell: number for number, each in enumerate(earlier)
-    }  # a later result replaces an earlier one
     fitting = [each for each in waiting if (expected_s(each, earlier) or 0) <= left_s]
-    return min(fitting, key=lambda each: order.get(each, -1), default=None)
+    return min(fitting, key=lambda each: begun.get(each, 0), default=None)

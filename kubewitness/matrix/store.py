@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kubewitness.clusters.errors import UsageError
 from kubewitness.matrix.cells import Cell
 
 SCHEMA = "kubewitness.cell/v1"
@@ -48,17 +49,25 @@ def write(result: CellResult, directory: Path) -> None:
 
 
 def read(file: Path) -> CellResult:
-    """The result in this file; ValueError if it is none."""
-    content: Any = json.loads(file.read_text(encoding="utf-8"))
+    """The result in this file; UsageError if it is none."""
+    try:
+        return _parsed(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{file} is no cell's result: {error}; remove it, and the cell runs again"
+        ) from error
+
+
+def _parsed(content: Any) -> CellResult:
     if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{file} is not of schema {SCHEMA!r}")
+        raise ValueError(f"wanted is schema {SCHEMA!r}")
     try:
         cell, arguments = Cell.parse(content.pop("cell")), tuple(content.pop("arguments"))
         result = CellResult(cell=cell, arguments=arguments, **content)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no cell's result: {error}") from error
+        raise ValueError(f"wrong fields: {error}") from error
     if result.exit_code not in OUTCOMES:
-        raise ValueError(f"{file}: exit code {result.exit_code} is no result")
+        raise ValueError(f"exit code {result.exit_code} is none of a result")
     return result
 
 
@@ -74,6 +83,12 @@ def earlier(place: Path, arguments: Sequence[str]) -> list[CellResult]:
     return sorted(
         (each for each in found if list(each.arguments) == list(arguments)), key=lambda each: each.finished
     )
+
+
+def begun(place: Path) -> dict[Cell, float]:
+    """When each cell last ran in any matrix below ``place``, to an end or not: its log's time."""
+    logs = sorted(place.glob(f"*/*-*-*/{LOG}"), key=lambda log: log.stat().st_mtime)
+    return {Cell.parse(log.parent.name): log.stat().st_mtime for log in logs}
 
 
 def newest(place: Path) -> Path | None:

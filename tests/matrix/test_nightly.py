@@ -149,6 +149,16 @@ def test_the_time_limit_stops_what_runs_and_begins_no_more(
     assert "local-1.36-tls has no result: not begun: it would not have ended in time" in told
 
 
+def test_a_cell_that_hangs_comes_last_in_the_next_night(
+    night: Night, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night(STAY.format(first="pass"), END.format(0), options=("--time-limit", "1s"))
+    assert night(END.format(0), END.format(0)) == 0
+    begun = [line.split()[1] for line in capsys.readouterr().err.splitlines() if " begins; " in line]
+    assert begun == [CELLS[0], CELLS[1], CELLS[0]]
+    assert kept(place) == dict.fromkeys(CELLS[:2], "passed")
+
+
 def test_an_interrupt_reaches_every_run_and_is_waited_for(night: Night, place: Path) -> None:
     meet = f"fifo = {str(place.parent / 'fifo')!r}"
     os.mkfifo(place.parent / "fifo")

@@ -105,17 +105,17 @@ def test_the_nearest_version_of_the_setup_is_the_neighbour() -> None:
     assert expected_s(NEW, earlier) == 20
 
 
-def test_the_longest_unjudged_cell_is_next() -> None:
-    assert next_cell([NEW, OLD], [], 100) == NEW
-    assert next_cell([NEW, OLD], [took(NEW, 10)], 100) == OLD
-    assert next_cell([NEW, OLD], [took(OLD, 10), took(NEW, 10)], 100) == OLD
-    assert next_cell([NEW, OLD], [took(OLD, 10), took(NEW, 10), took(OLD, 10)], 100) == NEW
-    assert next_cell([], [], 100) is None
+def test_the_cell_begun_the_longest_ago_is_next() -> None:
+    assert next_cell([NEW, OLD], {}, [], 100) == NEW
+    assert next_cell([NEW, OLD], {NEW: 1.0}, [], 100) == OLD
+    assert next_cell([NEW, OLD], {NEW: 2.0, OLD: 1.0}, [took(OLD, 10)], 100) == OLD
+    assert next_cell([NEW, OLD], {NEW: 2.0, OLD: 3.0}, [took(OLD, 10)], 100) == NEW
+    assert next_cell([], {}, [], 100) is None
 
 
 def test_no_cell_is_begun_that_would_end_too_late() -> None:
-    earlier = [took(OLD, 50), took(NEW, 10)]
-    assert next_cell([NEW, OLD], earlier, 50) == OLD
-    assert next_cell([NEW, OLD], earlier, 49) == NEW
-    assert next_cell([NEW, OLD], earlier, 9) is None
-    assert next_cell([NEW, KIND], earlier, 9) == KIND, "how long that takes is not known"
+    begun, earlier = {OLD: 1.0, NEW: 2.0, KIND: 3.0}, [took(OLD, 50), took(NEW, 10)]
+    assert next_cell([NEW, OLD], begun, earlier, 50) == OLD
+    assert next_cell([NEW, OLD], begun, earlier, 49) == NEW
+    assert next_cell([NEW, OLD], begun, earlier, 9) is None
+    assert next_cell([NEW, KIND], begun, earlier, 9) == KIND, "how long that takes is not known"

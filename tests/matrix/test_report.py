@@ -159,8 +159,12 @@ def test_reports_elsewhere_are_not_linked(make_run: Make, tmp_path: Path) -> Non
         ("other", "", "is neither a run's directory nor that of a matrix"),
         ("results.json", "{", "cannot be read: Expecting property name"),
         ("results.json", "{}", "cannot be read: these results are of schema None"),
-        ("cell.json", '{"schema": "x"}', "is not of schema 'kubewitness.cell/v1'"),
-        ("cell.json", '{"schema": "kubewitness.cell/v1"}', "is no cell's result: 'cell'"),
+        (
+            "cell.json",
+            '{"schema": "x"}',
+            "is no cell's result: wanted is schema 'kubewitness.cell/v1'; remove it",
+        ),
+        ("cell.json", '{"schema": "kubewitness.cell/v1"}', "is no cell's result: wrong fields: 'cell'"),
     ],
     ids=["nothing", "no-json", "other-schema", "other-cell", "half-a-cell"],
 )
