@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def render(report: Json, out: Path) -> None:
         columns=columns,
         heads=list(Counter(_series(each) for each in columns).items()),
         keys=sorted({each["key"] for each in columns if each["key"]}),
+        selections=sorted({shlex.join(each["arguments"]) for each in columns if each["arguments"]}),
         judgements=sum(sum(each["summary"].values()) for each in columns),
         outcomes=Counter(each["outcome"] for each in columns),
         areas=_areas(report["behaviours"], columns),

@@ -145,6 +145,7 @@ def _column(column: Column, out: Path) -> Json:
         "outcome": result.outcome if result else _worst(verdicts - {Verdict.UNSUPPORTED}, Verdict.PASSED),
         "message": result.message if result else "",
         "key": result.key if result else "",
+        "arguments": list(result.arguments) if result else [],
         "finished": column.finished,
         "duration_s": round(result.duration_s if result else judged_s, 3),
         "clusters": [

@@ -19,7 +19,9 @@ LOG = "run.log"
 #: What an exit code of a run says of its cell. Any other one says that there is no result.
 OUTCOMES = {0: "passed", 1: "broken", 3: "no cluster", 4: "inconclusive"}
 _PYTEST_EXIT = re.compile(r"^!+ _pytest\.outcomes\.Exit: (.*?) !+$", re.MULTILINE | re.DOTALL)
-_OWN_ERROR = re.compile(r"^(?:kubewitness: |ERROR: |Exit: )(.*)$", re.MULTILINE)
+_OWN_ERROR = re.compile(
+    r"^(?:kubewitness: (?:error: )?|pytest\.main\(\): error: |ERROR: (?!usage: )|Exit: )(.*)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,11 @@ def test_versions_in_short() -> None:
     [
         ("a\n!!! _pytest.outcomes.Exit: no\nroot !!!\n== 1 passed in 2s ==\n", "no root"),
         ("building\nkubewitness: this host lacks ip\n", "this host lacks ip"),
+        (
+            "ERROR: usage: pytest.main() [options]\npytest.main(): error: no such choice\n  ini\n",
+            "no such choice",
+        ),
+        ("ERROR: file or directory not found: x\n\n", "file or directory not found: x"),
         ("Traceback\nOSError: gone\n", "OSError: gone"),
         ("", "it said nothing"),
     ],
