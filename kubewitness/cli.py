@@ -21,6 +21,8 @@ from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.clusters.mounting import mountable
 from kubewitness.clusters.nodeimage import command as images_command
+from kubewitness.matrix import nightly
+from kubewitness.matrix import report_command as matrix_report_command
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.reporting import command as report_command
 
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images_command.add_parser(subparsers)
     catalogue_command.add_parser(subparsers)
     report_command.add_parser(subparsers)
+    nightly.add_parser(subparsers)
+    matrix_report_command.add_parser(subparsers)
     namespace, rest = parser.parse_known_args(arguments)
     if rest and not getattr(namespace, "passes_on", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,18 @@ class Row:
 
 def render(results: Results, out: Path) -> None:
     """Write the page to ``out``. ``results`` are valid by kubewitness.reporting.schema."""
+    write_page(
+        out,
+        "report",
+        ["report.css"],
+        run=results["run"],
+        clusters=results["clusters"],
+        areas=_areas(results),
+    )
+
+
+def write_page(out: Path, name: str, styles: Sequence[str], **context: Any) -> None:
+    """Write to ``out`` what the template and script of this name, with ``styles``, make of ``context``."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(REPORTS),
         autoescape=True,
@@ -43,16 +55,14 @@ def render(results: Results, out: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(seconds=_seconds, milliseconds=_milliseconds, command=shlex.join)
-    script = (REPORTS / "report.js").read_text(encoding="utf-8")
-    page = environment.get_template("report.html.j2").render(
-        run=results["run"],
-        clusters=results["clusters"],
-        areas=_areas(results),
-        # Both are the project's own files, and nothing of the results is in them.
-        style=Markup((REPORTS / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+    environment.filters.update(seconds=in_words, milliseconds=_milliseconds, command=shlex.join)
+    script = (REPORTS / f"{name}.js").read_text(encoding="utf-8")
+    page = environment.get_template(f"{name}.html.j2").render(
+        # These are the project's own files, and nothing of the results is in them.
+        style=Markup("".join((REPORTS / each).read_text(encoding="utf-8") for each in styles)),  # noqa: S704
         script=Markup(script),  # noqa: S704
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **context,
     )
     out.write_text(page, encoding="utf-8")
 
@@ -76,7 +86,7 @@ def _judgement(result: Mapping[str, Any]) -> Judgement:
     return Judgement(result, anchor, diagram(timeline, anchor, frames) if timeline else None)
 
 
-def _seconds(duration_s: float) -> str:
+def in_words(duration_s: float) -> str:
     """A duration as a person reads it: 840 ms, 6.52 s, 4 min 12 s."""
     if duration_s < 1:
         return f"{duration_s * 1000:.0f} ms"

@@ -127,4 +127,4 @@ def test_an_empty_run_is_no_success(sample: Results, tmp_path: Path) -> None:
 
 
 def test_durations_read_well() -> None:
-    assert [html._seconds(each) for each in (0.84, 6.518, 104.3)] == ["840 ms", "6.52 s", "1 min 44 s"]
+    assert [html.in_words(each) for each in (0.84, 6.518, 104.3)] == ["840 ms", "6.52 s", "1 min 44 s"]
