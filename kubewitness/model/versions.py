@@ -23,6 +23,11 @@ def has_endpoint_slices(minor: Minor) -> bool:
     return minor >= (1, 21)
 
 
+def drains_empty_dirs(minor: Minor) -> bool:
+    """Pods with an emptyDir are drained by --delete-emptydir-data; by --delete-local-data before."""
+    return minor >= (1, 20)
+
+
 def speaks_runtime_v1(minor: Minor) -> bool:
     """The kubelet speaks v1 of the container runtime's interface; v1alpha2 before."""
     return minor >= (1, 23)
