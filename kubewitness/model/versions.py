@@ -23,6 +23,11 @@ def has_endpoint_slices(minor: Minor) -> bool:
     return minor >= (1, 21)
 
 
+def takes_tokens_from_secrets(minor: Minor) -> bool:
+    """A pod has its service account's token from a Secret, and is refused before there is one."""
+    return minor <= (1, 20)
+
+
 def drains_empty_dirs(minor: Minor) -> bool:
     """Pods with an emptyDir are drained by --delete-emptydir-data; by --delete-local-data before."""
     return minor >= (1, 20)

@@ -43,8 +43,8 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 #: What each kubelet says of them. Of the others it says much, by their drivers' own words.
 SAID = {"secret": 'secret "absent" not found', "configmap": 'configmap "absent" not found'}
-#: An NFS client goes on trying for two minutes.
-REPORTED_S = 180.0
+#: An NFS client goes on trying for two minutes, and a Ceph client, where a node has one, for five.
+REPORTED_S = 420.0
 
 
 def unmountable_pods() -> dict[str, str]:
