@@ -21,6 +21,7 @@ MODULES: Final = "-mod=mod"
 # Nobody debugs these; without debugging data a build takes less time and half of the space. With thousands of
 # packages, each compiled by a process of its own, threads inside of each only cost (-c=1: a tenth less).
 COMPILER: Final = "-gcflags=all=-dwarf=false -c=1"
+_COMMIT: Final = re.compile(r"\.\d{14}-[0-9a-f]{12}$")  # the version of a module that has no tag for it
 LISTING: Final = "{{.ImportPath}}\t{{.Dir}}\t{{with .Module}}{{.Version}}{{end}}"
 
 
@@ -136,6 +137,8 @@ def _collected(binaries: Path, name: str, package: str, listed: list[str], bundl
     if derived != name:
         file = file.rename(binaries / name)
     told = Path(folder) / "VERSION"  # agnhost and runc say there what they are
+    if _COMMIT.search(module_version) and name in bundle.releases:
+        module_version = bundle.releases[name].version  # the release that this commit is
     version = told.read_text().strip() if told.exists() else module_version or bundle.version
     return Built(file, version.removeprefix("v"))
 

@@ -33,7 +33,8 @@ elif arguments[0] == "list" and (home / "missing").exists() and (home / "missing
     sys.exit("k8s.io/x@v0.29.15: reading https://made.up/k8s.io/x/@v/v0.29.15.zip: 403 Forbidden")
 elif arguments[0] == "list":
     for package in packages:
-        print(package, home, "v1.37.2", sep="\\t")
+        version = home / "version"
+        print(package, home, version.read_text() if version.exists() else "v1.37.2", sep="\\t")
 elif arguments[0] == "build":
     if (home / "gate").exists():
         (home / "started").open("w").close()  # blocks until a test reads: the build is under way
@@ -80,6 +81,10 @@ class Go:
     def built(self) -> Path:
         """A copy of the folder in which the last build ran, as it began."""
         return self.home / "built"
+
+    def list_version(self, version: str) -> None:
+        """Let every package be of a module of that version."""
+        (self.home / "version").write_text(version)
 
     def complain(self, text: str) -> None:
         """Fail every build with this on standard error."""

@@ -177,6 +177,14 @@ def test_a_bundle_whose_package_nobody_asks_for_fails(go: Go) -> None:
     assert not go.builds
 
 
+def test_a_binary_of_a_commit_has_the_version_of_its_release(go: Go) -> None:
+    go.fill_module("k8s.io/kubernetes")
+    go.list_version("v0.5.0-alpha.5.0.20200819165624-17cef6e3e9d5")
+    found = resolve("1.19.16", ["etcd", "agnhost"], progress=lambda _: None).binaries
+    assert found["etcd"].version == "3.4.12"
+    assert found["agnhost"].version.startswith("0.5.0-alpha")  # of which there is no release
+
+
 @pytest.mark.parametrize(
     ("kubernetes", "containerd", "coredns"), [("1.19.16", "1.7", "1.10"), ("1.29.6", "2.4", "1.14")]
 )
