@@ -14,6 +14,8 @@ from typing import Any
 from kubewitness import __version__
 from kubewitness.assets import ALL, AssetError, UnknownVersion, resolve
 from kubewitness.assets import command as assets_command
+from kubewitness.assets.recipes import MINORS
+from kubewitness.assets.versions import parse
 from kubewitness.catalogue import command as catalogue_command
 from kubewitness.clusters import doctor, existing, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
@@ -29,6 +31,9 @@ from kubewitness.reporting import command as report_command
 EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
 ROOT = Path(__file__).parents[1]
 _EXIT_CODES = "exit codes: 0 passed, 1 a behaviour is broken, 2 usage, 3 no cluster, 4 inconclusive"
+_VERSIONS = (
+    f"of Kubernetes: {MINORS[0]}, {MINORS[1]} to {MINORS[-1]}, or an exact one (default: {MINORS[-1]})"
+)
 Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse names the type no other way
 
 
@@ -169,6 +174,14 @@ def _replay(arguments: argparse.Namespace) -> int:
     return code
 
 
+def _version(option: str) -> str:
+    try:
+        parse(option)
+    except UnknownVersion as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return option
+
+
 def _verdicts(file: Path) -> dict[str, str]:
     rows = json.loads(file.read_text())["results"]
     return {f"{row['id']}[{row['cluster']}]": row["verdict"] for row in rows}
@@ -180,7 +193,7 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         help="bring a cluster up and leave it up",
         description="Starts a cluster and prints its kubeconfig. It stays until `kubewitness down`.",
     )
-    up.add_argument("--version", default="1.37", help="a minor (1.29 to 1.37) or an exact version")
+    up.add_argument("--version", default=MINORS[-1], type=_version, help=_VERSIONS)
     up.add_argument("--setup", default="tls", choices=list(Setup), type=Setup)
     up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
     up.add_argument("--nodes", default=1, type=int, help="real nodes, each in a network namespace of its own")
@@ -227,12 +240,13 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         description="Checks what a local cluster needs of this host.",
     )
     check.add_argument("--json", action="store_true", help="print a JSON list")
+    check.add_argument("--version", default=MINORS[-1], type=_version, help=_VERSIONS)
     check.add_argument("--emulated-nodes", action="store_true", help="and what emulated nodes need")
     check.set_defaults(run=doctor.run)
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    doctor.require(emulated_nodes=bool(arguments.emulated_nodes))
+    doctor.require(arguments.version, arguments.topology, emulated_nodes=bool(arguments.emulated_nodes))
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
     if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):

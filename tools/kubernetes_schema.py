@@ -1,6 +1,9 @@
 """Write ``kubewitness/wire/kubernetes_schema.json``: how Kubernetes' protobuf maps to its JSON.
 
-    python tools/kubernetes_schema.py GO_MODULE_CACHE v1.37.2
+    python tools/kubernetes_schema.py GO_MODULE_CACHE v1.37.2 v1.19.16
+
+The first version's kinds are those of the schema; from older ones come those
+that it no longer has.
 
 Reads the ``generated.proto`` files of the staging modules (for Kubernetes
 ``v1.X.Y`` these are ``k8s.io/*@v0.X.Y``) for numbers and types, and the Go
@@ -63,7 +66,8 @@ def message_fields(body: str, known: dict[tuple[str, int], tuple[str, str]], mes
         number = int(digits)
         json_name, flags = known.get((message, number), (name, ""))
         shape = {"optional": "", "repeated": "r", "map": "m"}[label]
-        fields.append([number, json_name, value or plain, shape + flags])
+        kind = re.sub(r"^(?=k8s\.io\.)", ".", value or plain)  # as newer sources write it
+        fields.append([number, json_name, kind, shape + flags])
     return fields
 
 
@@ -94,12 +98,33 @@ def group_version(proto: Path) -> str | None:
     return None
 
 
-def schema(cache: Path, version: str) -> dict[str, object]:
-    staged = re.sub(r"^v1\.", "v0.", version)
+def schema(cache: Path, version: str, *older: str) -> dict[str, object]:
+    packages, groups = read_version(cache, version)
+    for each in older:
+        old_packages, old_groups = read_version(cache, each)
+        groups = old_groups | groups
+        packages = {
+            name: old_packages.get(name, {}) | packages.get(name, {}) for name in {*old_packages, *packages}
+        }
+    return {
+        "source": [f"k8s.io/{module} {staged(each)}" for each in (version, *older) for module in MODULES],
+        "kubernetes": version,
+        "groups": dict(sorted(groups.items())),
+        "packages": {name: dict(sorted(kinds.items())) for name, kinds in sorted(packages.items())},
+    }
+
+
+def staged(version: str) -> str:
+    """The version of the staging modules."""
+    return re.sub(r"^v1\.", "v0.", version)
+
+
+def read_version(cache: Path, version: str) -> tuple[dict[str, dict[str, list[Field]]], dict[str, str]]:
+    """A version's packages with their messages, and the package of each apiVersion."""
     packages: dict[str, dict[str, list[Field]]] = {}
     groups: dict[str, str] = {}
     for module in MODULES:
-        root = cache / "k8s.io" / f"{module}@{staged}"
+        root = cache / "k8s.io" / f"{module}@{staged(version)}"
         protos = sorted(p for p in root.rglob("generated.proto") if "testapigroup" not in p.parts)
         if not protos:
             raise SystemExit(f"wanted generated.proto files below {root}, found none; run 'go mod download'")
@@ -109,12 +134,7 @@ def schema(cache: Path, version: str) -> dict[str, object]:
             group = group_version(proto)
             if group is not None:
                 groups[group] = package
-    return {
-        "source": [f"k8s.io/{module} {staged}" for module in MODULES],
-        "kubernetes": version,
-        "groups": dict(sorted(groups.items())),
-        "packages": dict(sorted(packages.items())),
-    }
+    return packages, groups
 
 
 def render(data: dict[str, object]) -> str:
@@ -125,11 +145,11 @@ def render(data: dict[str, object]) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 2:
+    if len(arguments) < 2:
         raise SystemExit(
-            f"usage: kubernetes_schema.py GO_MODULE_CACHE v1.X.Y; found {len(arguments)} arguments"
+            f"usage: kubernetes_schema.py GO_MODULE_CACHE v1.X.Y [OLDER…]; found {len(arguments)} arguments"
         )
-    TARGET.write_text(render(schema(Path(arguments[0]), arguments[1])), encoding="utf-8")
+    TARGET.write_text(render(schema(Path(arguments[0]), *arguments[1:])), encoding="utf-8")
     print(f"wrote {TARGET} ({TARGET.stat().st_size} bytes)")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kubewitness.assets.generating import generate
 from kubewitness.assets.golang import Run, Toolchain, elapsed
 from kubewitness.assets.recipes import Bundle
 from kubewitness.assets.store import Progress
@@ -20,6 +21,7 @@ MODULES: Final = "-mod=mod"
 # Nobody debugs these; without debugging data a build takes less time and half of the space. With thousands of
 # packages, each compiled by a process of its own, threads inside of each only cost (-c=1: a tenth less).
 COMPILER: Final = "-gcflags=all=-dwarf=false -c=1"
+_COMMIT: Final = re.compile(r"\.\d{14}-[0-9a-f]{12}$")  # the version of a module that has no tag for it
 LISTING: Final = "{{.ImportPath}}\t{{.Dir}}\t{{with .Module}}{{.Version}}{{end}}"
 
 
@@ -72,6 +74,10 @@ def build(preparation: Preparation, progress: Progress) -> dict[str, Built]:
         lambda _: progress(f"{bundle.name}: fetching the modules, {elapsed(start)}")
     )
     listed = dict(line.split("\t", 1) for line in listing.splitlines())
+    if bundle.generation:
+        progress(f"{bundle.name}: generating {bundle.generation.package}")
+        folders = {package: Path(rest.split("\t")[0]) for package, rest in listed.items()}
+        generate(preparation.go, bundle, bundle.generation, folders, preparation.folder)
     progress(f"{bundle.name}: building {', '.join(preparation.names)} of {len(listed)} packages")
 
     def report(compiled: int) -> None:
@@ -108,12 +114,19 @@ def go_mod(bundle: Bundle, upstream: dict[str, Any]) -> str:
     lines += [f"godebug {setting['Key']}={setting['Value']}" for setting in upstream.get("GoDebug") or []]
     if bundle.module:
         lines.append(f"require {bundle.module} v{bundle.version}")
-    for replacement in upstream.get("Replace") or []:
-        old, new = replacement["Old"]["Path"], replacement["New"]
-        if new["Path"].startswith("./"):
-            new = {"Path": old, "Version": re.sub(r"^1\.", "v0.", bundle.version)}
-        lines.append(f"replace {old} => {new['Path']} {new['Version']}")
+    replaces = {
+        **dict(_replaced(bundle, each) for each in upstream.get("Replace") or []),
+        **bundle.replaces,
+    }
+    lines += [f"replace {old} => {new}" for old, new in replaces.items()]
     return "\n".join(lines) + "\n"
+
+
+def _replaced(bundle: Bundle, replacement: dict[str, Any]) -> tuple[str, str]:
+    old, new = replacement["Old"]["Path"], replacement["New"]
+    if new["Path"].startswith("./"):
+        new = {"Path": old, "Version": re.sub(r"^1\.", "v0.", bundle.version)}
+    return old, f"{new['Path']} {new['Version']}"
 
 
 def _collected(binaries: Path, name: str, package: str, listed: list[str], bundle: Bundle) -> Built:
@@ -124,6 +137,8 @@ def _collected(binaries: Path, name: str, package: str, listed: list[str], bundl
     if derived != name:
         file = file.rename(binaries / name)
     told = Path(folder) / "VERSION"  # agnhost and runc say there what they are
+    if _COMMIT.search(module_version) and name in bundle.releases:
+        module_version = bundle.releases[name].version  # the release that this commit is
     version = told.read_text().strip() if told.exists() else module_version or bundle.version
     return Built(file, version.removeprefix("v"))
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.needs import CSI_DRIVER
+from kubewitness.model.versions import has_endpoint_slices, speaks_runtime_v1
 
 FIRST_MINOR: Final = 29
 LAST_MINOR: Final = 37
 KIND: Final = "provider kind"  # what the bundle is had for
-MINORS: Final = tuple(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1))
+INSECURE_MINOR: Final = "1.19"  # the last whose API server serves plaintext
+MINORS: Final = (INSECURE_MINOR, *(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1)))
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -27,8 +30,8 @@ KUBERNETES_COMMANDS: Final = (
 )
 
 ETCD_OF_MINOR: Final = {  # as pinned by the go.mod of each minor's newest patch, for downloads
-    "1.29": "3.5.10", "1.30": "3.5.10", "1.31": "3.5.13", "1.32": "3.5.16", "1.33": "3.5.21",
-    "1.34": "3.6.4", "1.35": "3.6.5", "1.36": "3.6.8", "1.37": "3.7.0",
+    "1.19": "3.4.12", "1.29": "3.5.10", "1.30": "3.5.10", "1.31": "3.5.13", "1.32": "3.5.16",
+    "1.33": "3.5.21", "1.34": "3.6.4", "1.35": "3.6.5", "1.36": "3.6.8", "1.37": "3.7.0",
 }  # fmt: skip
 
 
@@ -47,12 +50,26 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """A package that upstream generates before it builds, and does not publish.
+
+    `generator` is a main package of a module that upstream pins; it reads the packages in which a comment
+    holds `tag`.
+    """
+
+    package: str
+    generator: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """Binaries that one module gives and one call of `go build` makes.
 
     `version` is the module's; `packages` maps each binary to its main package. `stamps` are set by the
     linker's -X. `main` is the source of a main package of our own, instead of the module's or beside them. It
-    may need nothing but Go: then `module` is "". `need` is that of the behaviours for which alone the bundle
+    may need nothing but Go: then `module` is "". `replaces` has other modules than those that upstream's
+    go.mod names, as "path version". `need` is that of the behaviours for which alone the bundle
     is had; "" if every cluster is made of it.
     """
 
@@ -64,12 +81,14 @@ class Bundle:
     tags: tuple[str, ...] = ()
     needs_c: bool = False
     main: str = ""
+    replaces: Mapping[str, str] = field(default_factory=dict)
+    generation: Generation | None = None
     need: str = ""
     releases: Mapping[str, Release] = field(default_factory=dict)
 
     def key(self) -> str:
         """Changes when the recipe changes, so that a cache never serves what an older recipe made."""
-        recipe = (
+        recipe: tuple[object, ...] = (
             self.module,
             self.version,
             sorted(self.stamps.items()),
@@ -77,6 +96,8 @@ class Bundle:
             self.main,
             architecture(),
         )
+        if self.replaces or self.generation:
+            recipe += (sorted(self.replaces.items()), self.generation)
         return hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
 
 
@@ -86,6 +107,21 @@ def architecture() -> str:
     return ARCHITECTURES.get(machine, machine)
 
 
+# Modules that 1.19 pins and that today's Go does not compile, and one whose host is gone. The first two come
+# with each other; the last is the same code elsewhere.
+_REPLACED_IN_1_19: Final = {
+    "github.com/json-iterator/go": "github.com/json-iterator/go v1.1.12",
+    "github.com/modern-go/reflect2": "github.com/modern-go/reflect2 v1.0.2",
+    "golang.org/x/sys": "golang.org/x/sys v0.30.0",
+    "vbom.ml/util": "github.com/fvbommel/util v0.0.0-20180919145318-efcd4e0f9787",
+}
+_GENERATED_IN_1_19: Final = Generation(
+    package="k8s.io/kubernetes/pkg/generated/openapi",
+    generator="k8s.io/kube-openapi/cmd/openapi-gen",
+    tag="+k8s:openapi-gen=true",
+)
+
+
 def _kubernetes(version: str) -> Bundle:
     major, minor, _ = version.split(".")
     stamped = "k8s.io/component-base/version"
@@ -93,12 +129,13 @@ def _kubernetes(version: str) -> Bundle:
     etcd = ETCD_OF_MINOR[f"{major}.{minor}"]
     etcd_base = f"https://github.com/etcd-io/etcd/releases/download/v{etcd}"
     etcd_folder = f"etcd-v{etcd}-linux-{architecture()}"
+    old = f"{major}.{minor}" == INSECURE_MINOR
     return Bundle(
         name="kubernetes",
         module="k8s.io/kubernetes",
         version=version,
         packages={
-            "etcd": "go.etcd.io/etcd/server/v3",
+            "etcd": "go.etcd.io/etcd" if old else "go.etcd.io/etcd/server/v3",
             **{name: f"k8s.io/kubernetes/cmd/{name}" for name in KUBERNETES_COMMANDS},
             "agnhost": "k8s.io/kubernetes/test/images/agnhost",
         },
@@ -110,6 +147,8 @@ def _kubernetes(version: str) -> Bundle:
             f"{stamped}.gitCommit": "unknown",
             "k8s.io/client-go/pkg/version.gitVersion": f"v{version}",
         },
+        replaces=_REPLACED_IN_1_19 if old else {},
+        generation=_GENERATED_IN_1_19 if old else None,
         releases={
             **dict.fromkeys(KUBERNETES_COMMANDS, Release(version, binary, f"{binary}.sha256")),
             "etcd": Release(
@@ -122,8 +161,11 @@ def _kubernetes(version: str) -> Bundle:
     )
 
 
-def _containerd() -> Bundle:
+def _containerd(kubernetes: str) -> Bundle:
+    """Of version 1 for old kubelets: its second speaks only v1 of the runtime's interface."""
     version, module = "2.4.2", "github.com/containerd/containerd/v2"
+    if not speaks_runtime_v1(parse_minor(kubernetes)):
+        version, module = "1.7.35", "github.com/containerd/containerd"
     names = ("containerd", "containerd-shim-runc-v2", "ctr")
     base = f"https://github.com/containerd/containerd/releases/download/v{version}"
     archive = f"{base}/containerd-static-{version}-linux-{architecture()}.tar.gz"
@@ -177,8 +219,10 @@ _DNS_DIRECTIVES: Final = (
 _DNS_PACKAGE_OF: Final = {"prometheus": "metrics"}  # where it is not named as the directive
 
 
-def _coredns() -> Bundle:
-    version, module = "1.14.6", "github.com/coredns/coredns"
+def _coredns(kubernetes: str) -> Bundle:
+    """1.10 for old clusters: it is the last to read EndpointSlices before their v1."""
+    version = "1.14.6" if has_endpoint_slices(parse_minor(kubernetes)) else "1.10.1"
+    module = "github.com/coredns/coredns"
     packages = (_DNS_PACKAGE_OF.get(directive, directive) for directive in _DNS_DIRECTIVES)
     imports = "\n".join(f'\t_ "{module}/plugin/{package}"' for package in packages)
     directives = ", ".join(f'"{directive}"' for directive in _DNS_DIRECTIVES)
@@ -248,7 +292,10 @@ def _witness() -> Bundle:
 
 def bundles(kubernetes: str) -> tuple[Bundle, ...]:
     """All bundles for clusters of that exact version ("1.37.2"), the longest build first."""
-    return (_kubernetes(kubernetes), _csi(), _containerd(), _coredns(), _runc(), _cni(), _kind(), _witness())
+    return (
+        _kubernetes(kubernetes), _csi(), _containerd(kubernetes), _coredns(kubernetes), _runc(), _cni(),
+        _kind(), _witness(),
+    )  # fmt: skip
 
 
 _BUNDLES: Final = bundles(f"1.{LAST_MINOR}.0")

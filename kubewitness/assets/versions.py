@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kubewitness.assets.asset import AssetError, UnknownVersion
 from kubewitness.assets.golang import GoError, Toolchain
-from kubewitness.assets.recipes import MINORS, bundles
+from kubewitness.assets.recipes import INSECURE_MINOR, MINORS, bundles
 from kubewitness.assets.releases import Downloader, DownloadError
 from kubewitness.assets.store import Progress, Store
 
@@ -17,6 +17,8 @@ STAGING: Final = (
     "k8s.io/api"  # published with every release, as v0.X.Y; what one list misses, the other may have
 )
 LIST_LIFETIME_S: Final = 24 * 3600
+# Of minors that get no more patches, and are too old for some lists of modules to name.
+FINAL_PATCHES: Final = {INSECURE_MINOR: 16}
 _FILE: Final = "kubernetes-versions.json"
 _NAMES: Final = tuple(bundles(f"{MINORS[-1]}.0")[0].packages)
 
@@ -49,7 +51,9 @@ def candidates(
     if request.patch is not None and request.patch in cached:
         return [f"{request.minor}.{request.patch}"]
     tried: list[str] = []
-    known = _of_minor(request.minor, _listed(store, go, progress, tried))
+    known = set(range(FINAL_PATCHES.get(request.minor, -1) + 1))
+    if not known:
+        known = _of_minor(request.minor, _listed(store, go, progress, tried))
     if not known:
         known = _released(request.minor, downloader, tried)
     if request.patch is not None:

@@ -61,7 +61,8 @@ def collection_of(manifest: Mapping[str, Any], namespace: str) -> Resource:
     """Where objects like ``manifest`` are; ``namespace`` is "" for kinds that have none."""
     group = manifest["apiVersion"]
     root = f"/apis/{group}" if "/" in group else f"/api/{group}"
-    plural = manifest["kind"].lower() + ("es" if manifest["kind"].endswith("s") else "s")
+    kind = manifest["kind"].lower()
+    plural = kind if kind == "endpoints" else kind + ("es" if kind.endswith("s") else "s")
     return Resource(f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}")
 
 

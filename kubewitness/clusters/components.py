@@ -10,12 +10,13 @@ from typing import Any
 
 from kubewitness.clusters import configuration, network
 from kubewitness.clusters.certificates import Authority, KeyPair, signing_key
+from kubewitness.model import versions
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.cluster import ClusterSpec, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, InsecurePort, Setup, Topology
 from kubewitness.model.needs import mounts_label
 
 MASTERS = ("system:masters",)
-API_PORT, RELAY_PORT = 6443, 8080
+API_PORT, INSECURE_PORT = 6443, 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class Components:
     """Everything that the components of one cluster are started with.
 
     ``insecure``: etcd and the API server's clients speak plaintext, the latter
-    to the relay on port 8080 (the API server itself has no such port since
-    1.20). ``tls``: mutual TLS on every link, RBAC and Node authorization.
+    to port 8080: the API server's own, or where it has none that of a relay
+    before it. ``tls``: mutual TLS on every link, RBAC and Node authorization.
     """
 
     spec: ClusterSpec
@@ -48,6 +49,10 @@ class Components:
     def plain(self) -> bool:
         return self.spec.setup is Setup.INSECURE
 
+    @property
+    def minor(self) -> versions.Minor:
+        return parse_minor(self.spec.version)
+
     def node(self, number: int) -> str:
         return f"node{number}"
 
@@ -59,10 +64,10 @@ class Components:
     def _client(
         self, file: str, user: str, groups: tuple[str, ...], address: str, port: int | None = None
     ) -> Path:
-        """A component's kubeconfig: the relay in `insecure`, its own certificate in `tls`."""
+        """A component's kubeconfig: the insecure port in `insecure`, its own certificate in `tls`."""
         path = self.directory / "kubeconfigs" / f"{file}.json"
         if self.plain:
-            return configuration.kubeconfig(path, f"http://{address}:{port or RELAY_PORT}")
+            return configuration.kubeconfig(path, f"http://{address}:{port or INSECURE_PORT}")
         return configuration.kubeconfig(
             path,
             f"https://{address}:{port or API_PORT}",
@@ -126,6 +131,10 @@ class Components:
         if disabled:
             # Nobody makes service accounts where no controller manager runs.
             argv.append("--disable-admission-plugins=" + ",".join(disabled))
+        if self.spec.insecure_port is InsecurePort.REAL:
+            argv += [f"--insecure-port={INSECURE_PORT}", "--insecure-bind-address=0.0.0.0"]
+        elif versions.serves_plaintext(self.minor):
+            argv.append("--insecure-port=0")
         if self.plain:
             return [*argv, "--etcd-servers=http://127.0.0.1:2379", "--authorization-mode=AlwaysAllow"]
         etcd_client = self.etcd_authority.issue("apiserver-etcd-client", "kube-apiserver")
@@ -146,7 +155,7 @@ class Components:
         )
         return [
             self.binaries / "kubectl", "proxy", "--kubeconfig", path, "--address=0.0.0.0",
-            f"--port={RELAY_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
+            f"--port={INSECURE_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
             "--disable-filter=true",
         ]  # fmt: skip
 
@@ -173,6 +182,8 @@ class Components:
             self.binaries / name, "--kubeconfig", path, "--leader-elect=false", "--bind-address=127.0.0.1",
             "--tls-cert-file", serving.certificate, "--tls-private-key-file", serving.key,
         ]  # fmt: skip
+        if versions.control_loops_serve_plaintext(self.minor):
+            argv.append("--port=0")
         if not self.plain:
             argv += ["--authentication-kubeconfig", path, "--authorization-kubeconfig", path]
         return argv
@@ -192,24 +203,26 @@ class Components:
         content = configuration.kubelet(
             self.spec.setup,
             self.spec.topology,
-            parse_minor(self.spec.version),
+            self.minor,
             f"{self.cgroup}/{node}",
             self.user(f"{node}-serving", f"system:node:{node}", hosts=(node, address)),
             self.authority.certificate,
             self.directory / "resolv.conf",
+            taints,
         )
-        content |= {"registerWithTaints": [*taints], **settings}
+        content |= settings
         config = configuration.write_json(self.directory / "nodes" / node / "kubelet.json", content)
         client = self._client(node, f"system:node:{node}", ("system:nodes",), network.CONTROL_PLANE)
         labels = ",".join(f"{mounts_label(kind)}=true" for kind in mounts)
         return [
             self.binaries / "kubelet", "--config", config, "--kubeconfig", client,
             f"--hostname-override={node}", f"--node-ip={address}", f"--node-labels={labels}",
+            *configuration.kubelet_flags(self.minor, taints),
         ]  # fmt: skip
 
     def proxy(self, number: int) -> list[str | Path]:
         node = self.node(number)
         client = self._client(f"{node}-proxy", "system:kube-proxy", (), network.CONTROL_PLANE)
-        content = configuration.kube_proxy(client, node, parse_minor(self.spec.version))
+        content = configuration.kube_proxy(client, node, self.minor)
         config = configuration.write_json(self.directory / "nodes" / node / "proxy.json", content)
         return [self.binaries / "kube-proxy", "--config", config]

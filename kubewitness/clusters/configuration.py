@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kubewitness.clusters import network
 from kubewitness.clusters.certificates import KeyPair
 from kubewitness.model.cluster import Setup, Topology
+from kubewitness.model.versions import (
+    configures_runtime_by_file,
+    gates_nftables,
+    may_refuse_old_control_groups,
+    proxies_by_nftables,
+)
+
+RUNTIME_SOCKET: Final = "/run/containerd/containerd.sock"
+RUNTIME_ENDPOINT: Final = f"unix://{RUNTIME_SOCKET}"
 
 
 def write_json(path: Path, content: object) -> Path:
@@ -42,18 +52,23 @@ def kubelet(
     serving: KeyPair,
     client_authority: Path,
     resolv_conf: Path,
+    taints: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """A KubeletConfiguration. Pods live below ``cgroup``, so that two kubelets of a host never meet."""
     open_to_all = setup is Setup.INSECURE
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        # Kubernetes refuses version 1 control groups by default since 1.35; this host may have no others.
-        **({"failCgroupV1": False} if minor >= (1, 31) else {}),
+        # This host may have no others than those of version 1.
+        **({"failCgroupV1": False} if may_refuse_old_control_groups(minor) else {}),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{cgroup}",
         "failSwapOn": False,
-        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+        **(
+            {"containerRuntimeEndpoint": RUNTIME_ENDPOINT, "registerWithTaints": [*taints]}
+            if configures_runtime_by_file(minor)
+            else {}
+        ),
         "authentication": {
             "anonymous": {"enabled": open_to_all},
             "webhook": {"enabled": not open_to_all},
@@ -78,13 +93,23 @@ def kubelet(
     }
 
 
+def kubelet_flags(minor: tuple[int, int], taints: Sequence[Mapping[str, str]] = ()) -> list[str]:
+    """What a kubelet does not take from its file."""
+    if configures_runtime_by_file(minor):
+        return []
+    written = ",".join(f"{each['key']}={each.get('value', '')}:{each['effect']}" for each in taints)
+    return [
+        "--container-runtime=remote", f"--container-runtime-endpoint={RUNTIME_ENDPOINT}",
+        f"--register-with-taints={written}",
+    ]  # fmt: skip
+
+
 def kube_proxy(kubeconfig_path: Path, node: str, minor: tuple[int, int]) -> dict[str, Any]:
     return {
-        # The mode was alpha, behind this gate, until 1.31.
-        **({"featureGates": {"NFTablesProxyMode": True}} if minor < (1, 31) else {}),
+        **({"featureGates": {"NFTablesProxyMode": True}} if gates_nftables(minor) else {}),
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": "nftables" if proxies_by_nftables(minor) else "iptables",
         "clientConnection": {"kubeconfig": str(kubeconfig_path)},
         "clusterCIDR": network.PODS,
         "hostnameOverride": node,
@@ -116,7 +141,7 @@ disabled_plugins = [
   "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile",
 ]
 [grpc]
-  address = "/run/containerd/containerd.sock"
+  address = "{RUNTIME_SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{sandbox_image}"
   tolerate_missing_hugepages_controller = true
@@ -152,6 +177,7 @@ def pod_network(number: int) -> dict[str, Any]:
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
             },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
+            # Whatever else the host has installed, nftables is there.
+            {"type": "portmap", "capabilities": {"portMappings": True}, "backend": "nftables"},
         ],
     }

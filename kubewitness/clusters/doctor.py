@@ -12,8 +12,12 @@ from pathlib import Path
 
 from kubewitness.clusters import runs
 from kubewitness.clusters.errors import HostLacks
+from kubewitness.model.behaviour import parse_minor
+from kubewitness.model.cluster import Topology
+from kubewitness.model.versions import proxies_by_nftables
 
 _TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
+_OLD_PROXY_TOOLS = {"iptables": "iptables", "conntrack": "conntrack"}
 _EMULATION_TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", "apt-get": "apt", "dpkg-deb": "dpkg",
 }  # fmt: skip
@@ -32,10 +36,14 @@ class Finding:
     advice: str = ""
 
 
-def examine(*, emulated_nodes: bool = False) -> list[Finding]:
-    """Everything that a local cluster needs, in the order in which it would be missed."""
+def examine(
+    version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False
+) -> list[Finding]:
+    """Everything that a local cluster of a version needs, in the order in which it would be missed."""
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
+    if topology is Topology.STANDARD and not proxies_by_nftables(parse_minor(version)):
+        found += [_tool(name, package) for name, package in _OLD_PROXY_TOOLS.items()]
     found += [_namespaces(), _file_system("overlay"), _control_groups(), _watches(), _space()]
     if emulated_nodes:
         found += [_machine(), _tun()]
@@ -43,9 +51,9 @@ def examine(*, emulated_nodes: bool = False) -> list[Finding]:
     return found
 
 
-def require(*, emulated_nodes: bool = False) -> None:
+def require(version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False) -> None:
     """Raises HostLacks with everything that is missing, in one message."""
-    missing = [each for each in examine(emulated_nodes=emulated_nodes) if each.advice]
+    missing = [each for each in examine(version, topology, emulated_nodes=emulated_nodes) if each.advice]
     if missing:
         lines = "; ".join(f"{each.what}: {each.found}; {each.advice}" for each in missing)
         held = "a local cluster with emulated nodes" if emulated_nodes else "a local cluster"
@@ -54,7 +62,7 @@ def require(*, emulated_nodes: bool = False) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command `kubewitness doctor`."""
-    found = examine(emulated_nodes=arguments.emulated_nodes)
+    found = examine(arguments.version, emulated_nodes=arguments.emulated_nodes)
     if arguments.json:
         print(json.dumps([asdict(each) for each in found], indent=1))
     else:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kubewitness.clusters import configuration, engine, network
 from kubewitness.clusters.api import Api, nodes, pods
-from kubewitness.clusters.components import API_PORT, RELAY_PORT
+from kubewitness.clusters.components import API_PORT, INSECURE_PORT
 from kubewitness.clusters.containers import NETWORK, Containers
 from kubewitness.clusters.engine import Engine
 from kubewitness.clusters.errors import ClusterError, Refused
@@ -106,12 +106,12 @@ class KindCluster(KeptCluster):
         address = running.inspect(self.control_plane)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
         self._write_kubeconfigs(directory)
         if self.plain:
-            self._speak_plainly(keeper, f"http://{address}:{RELAY_PORT}")
+            self._speak_plainly(keeper, f"http://{address}:{INSECURE_PORT}")
         self.api = Api(self.kubeconfig)
         self._wait_until_ready()
         self._mark("apiserver_ready_s")
         if self.plain:
-            self._speak_plainly_to_services(f"http://{address}:{RELAY_PORT}")
+            self._speak_plainly_to_services(f"http://{address}:{INSECURE_PORT}")
         for node in (self.control_plane, *workers):
             self.api.wait(nodes(), node, is_ready, within_s=START_S, what=f"{node} to be Ready")
         self._mark("node_ready_s")
@@ -212,7 +212,7 @@ class KindCluster(KeptCluster):
             self.containers.execute(self.control_plane, "kubectl", "config", "view", "--raw", "-ojson")
         )
         for name, address in (("admin", self.inside), ("client", "127.0.0.1")):
-            server = f"http://{address}:{RELAY_PORT}" if self.plain else f"https://{address}:{API_PORT}"
+            server = f"http://{address}:{INSECURE_PORT}" if self.plain else f"https://{address}:{API_PORT}"
             if self.plain:
                 path = configuration.kubeconfig(directory / "kubeconfigs" / f"{name}.json", server)
             else:
@@ -231,7 +231,7 @@ class KindCluster(KeptCluster):
         """Puts the relay where the insecure port would be, and points every component at it."""
         relay = [
             self.binaries / "kubectl", "proxy", "--kubeconfig", self.relay_kubeconfig, "--address=0.0.0.0",
-            f"--port={RELAY_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
+            f"--port={INSECURE_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
             "--disable-filter=true",
         ]  # fmt: skip
         keeper.spawn("relay", relay, ns=CONTROL_PLANE)
@@ -240,7 +240,7 @@ class KindCluster(KeptCluster):
         )
         for component in ("kube-scheduler", "kube-controller-manager"):
             file = f"/etc/kubernetes/{component.removeprefix('kube-')}.conf"
-            script = f"s|server: .*|server: http://127.0.0.1:{RELAY_PORT}|"
+            script = f"s|server: .*|server: http://127.0.0.1:{INSECURE_PORT}|"
             self.containers.execute(self.control_plane, "sed", "-i", script, file)
             self.containers.kill(self.control_plane, component)
         for node in (self.control_plane, *self.spec.node_names):

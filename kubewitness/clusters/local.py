@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kubewitness.clusters import configuration, dns, images, network, runs
 from kubewitness.clusters.api import Api, nodes
-from kubewitness.clusters.components import API_PORT, RELAY_PORT, Components
+from kubewitness.clusters.components import API_PORT, INSECURE_PORT, Components
 from kubewitness.clusters.emulated import Emulated
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
@@ -18,7 +18,7 @@ from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.kept import KeptCluster
 from kubewitness.clusters.nodes import START_S, Nodes, is_ready
 from kubewitness.clusters.storage import Storage
-from kubewitness.model.cluster import Topology
+from kubewitness.model.cluster import InsecurePort, Topology
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 _FORWARD = Path(__file__).with_name("forward.py")
@@ -31,7 +31,7 @@ class LocalCluster(KeptCluster):
     def publish(self, port: int) -> Path:
         """Makes the API server reachable on a port of the host's loopback; the kubeconfig for it."""
         assert self.keeper is not None
-        server = RELAY_PORT if self.parts.plain else API_PORT
+        server = INSECURE_PORT if self.parts.plain else API_PORT
         argv = [sys.executable, "-I", "-S", _FORWARD, port, self.inside, server]
         self.keeper.spawn("forward", argv, notify=True)
         self.keeper.wait_ready("forward", START_S)
@@ -65,7 +65,7 @@ class LocalCluster(KeptCluster):
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
             keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
             starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
-            if self.parts.plain:
+            if self.spec.insecure_port is InsecurePort.RELAY:
                 keeper.spawn("relay", self.parts.relay(), ns="cp")
             self.kubeconfig, self.client_kubeconfig = self.parts.admin(), self.parts.client()
             self.api = Api(self.kubeconfig)

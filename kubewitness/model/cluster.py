@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from kubewitness.model.behaviour import parse_minor
+from kubewitness.model.versions import serves_plaintext
+
 
 class Provider(enum.StrEnum):
     """Who makes the cluster."""
@@ -17,6 +20,14 @@ class Provider(enum.StrEnum):
 class Setup(enum.StrEnum):
     INSECURE = "insecure"
     TLS = "tls"
+
+
+class InsecurePort(enum.StrEnum):
+    """What serves plaintext on port 8080 of the control plane."""
+
+    REAL = "real"  # the API server itself
+    RELAY = "relay"  # one before it
+    NONE = "none"
 
 
 class Topology(enum.StrEnum):
@@ -64,6 +75,12 @@ class ClusterSpec:
     def kind_name(self) -> str:
         """Of the cluster, as kind knows it."""
         return f"kw-{self.setup}"
+
+    @property
+    def insecure_port(self) -> InsecurePort:
+        if self.setup is not Setup.INSECURE:
+            return InsecurePort.NONE
+        return InsecurePort.REAL if serves_plaintext(parse_minor(self.version)) else InsecurePort.RELAY
 
     @property
     def node_names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+from kubewitness.model.versions import maps_ceph_devices
 
 CAPTURED_TRAFFIC = "captured-traffic"  # what the parts say to each other is captured, readable or not
 READABLE_TRAFFIC = "readable-traffic"  # the API server's clients speak plaintext, or keys are at hand
@@ -36,7 +37,7 @@ def mounts_label(kind: str) -> str:
 
 def emulated_mounts(version: str) -> tuple[str, ...]:
     """What an emulated node mounts. Of Ceph's devices only as long as kubelets do: the tool is large."""
-    return ("nfs", "iscsi", "rbd") if parse_minor(version) <= (1, 30) else ("nfs", "iscsi")
+    return ("nfs", "iscsi", "rbd") if maps_ceph_devices(parse_minor(version)) else ("nfs", "iscsi")
 
 
 def offered(spec: ClusterSpec) -> frozenset[str]:

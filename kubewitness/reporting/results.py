@@ -177,7 +177,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "nodes": spec.nodes,
         "mounts": list(spec.mounts),
         "emulated": spec.emulated,
-        "insecure_port": "relay" if spec.setup is Setup.INSECURE else "none",
+        "insecure_port": str(spec.insecure_port),
         "visibility": _visibility(spec),
         "start_s": {},
         "teardown_s": None,

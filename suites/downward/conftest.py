@@ -134,7 +134,7 @@ def informed(scene: Scene) -> Informed:
     def ask(what: str, **query: str) -> dict[str, Any]:
         return scene.ask(namespace, NAME, what, **query)
 
-    scene.create(namespace, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}})
+    scene.service_account(namespace, ACCOUNT)
     with scene.recording(pods(namespace)) as seen:
         created = scene.create(namespace, _pod())
         seen.until(ready, what="the pod to be ready")

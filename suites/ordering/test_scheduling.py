@@ -48,7 +48,7 @@ def test_not_ready_taint_repels(untainted: Stage, scene: Scene, story: Tell) -> 
     untaint = told.first("taint removed", request("PATCH", "nodes", "", node, "suite"))
     binding = request("POST", "pods/binding", namespace, "repelled")
     told.first("bound once it is gone", binding)
-    told.must(none_before(binding, untaint), says_why(event, "untolerated taint"))
+    told.must(none_before(binding, untaint), says_why(event, "taint", "tolerate"))
 
 
 @behaviour(

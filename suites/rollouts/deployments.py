@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fixtures.stage import Recording
+from fixtures.stage import Recording, Scene
 from kubewitness.checks.selecting import metadata
 from kubewitness.checks.workloads import Objects
 from kubewitness.clusters.api import Resource, pods
 from kubewitness.clusters.following import State
+from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.observation import ApiObject
+from kubewitness.model.versions import has_endpoint_slices
 from suites import manifests
 from suites.states import app, is_ready, phase, ready, ready_endpoints, staying
 from suites.versions import version
@@ -31,6 +33,7 @@ class Watched:
     namespace: str
     seen: Recording
     found: Any = None
+    slices: str = ""  # the collection of EndpointSlices, if it was followed
 
     @property
     def pods(self) -> str:
@@ -47,10 +50,6 @@ class Watched:
     @property
     def services(self) -> str:
         return services(self.namespace).path
-
-    @property
-    def slices(self) -> str:
-        return slices(self.namespace).path
 
     @property
     def subject(self) -> str:
@@ -73,8 +72,10 @@ def services(namespace: str) -> Resource:
     return Resource(f"/api/v1/namespaces/{namespace}/services")
 
 
-def slices(namespace: str) -> Resource:
-    return Resource(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
+def slices(scene: Scene, namespace: str) -> Resource:
+    """EndpointSlices, in the version of their API that the cluster has."""
+    version = "v1" if has_endpoint_slices(parse_minor(scene.stage.spec.version)) else "v1beta1"
+    return Resource(f"/apis/discovery.k8s.io/{version}/namespaces/{namespace}/endpointslices")
 
 
 def has_observed(deployment: ApiObject) -> bool:
@@ -112,7 +113,7 @@ def rolled_out(namespace: str, value: str, count: int) -> Callable[[State], bool
     return holds
 
 
-def serving(namespace: str, **counts: int) -> Callable[[State], bool]:
+def serving(slices: Resource, namespace: str, **counts: int) -> Callable[[State], bool]:
     """So many ready pods of each version (``one=3``), no others, and each an endpoint of the Service."""
 
     def holds(now: Objects, endpoints: list[str]) -> bool:
@@ -120,7 +121,7 @@ def serving(namespace: str, **counts: int) -> Callable[[State], bool]:
         return len(staying(now)) == len(names) and ready_by_version(now) == counts and endpoints == names
 
     return lambda state: pods_are(
-        namespace, lambda now: holds(now, ready_endpoints(state[slices(namespace).path].values()))
+        namespace, lambda now: holds(now, ready_endpoints(state[slices.path].values()))
     )(state)
 
 

@@ -86,25 +86,26 @@ def stepwise(scene: Scene) -> Watched:
         path = f"{controllers(namespace).item(name)}/scale"
         scene.patch(path, {"spec": {"replicas": replicas}})
 
-    with scene.recording(pods(namespace), slices(namespace)) as seen:
+    followed = slices(scene, namespace)
+    with scene.recording(pods(namespace), followed) as seen:
         scene.create(namespace, manifests.service(NAME, SELECTOR))
         for_one, for_two = ({**SELECTOR, "version": each} for each in (ONE, TWO))
         scene.create(namespace, manifests.replication_controller(ONE, 3, for_one, versioned(ONE)))
         scene.create(namespace, manifests.replication_controller(TWO, 0, for_two, versioned(TWO)))
-        seen.until(serving(namespace, one=3), what="three pods of the first to serve")
+        seen.until(serving(followed, namespace, one=3), what="three pods of the first to serve")
         scale(TWO, 1)
-        seen.until(serving(namespace, one=3, two=1), what="one pod of the second to serve")
+        seen.until(serving(followed, namespace, one=3, two=1), what="one pod of the second to serve")
         scale(ONE, 2)
-        seen.until(serving(namespace, one=2, two=1), what="one pod of the first to go")
+        seen.until(serving(followed, namespace, one=2, two=1), what="one pod of the first to go")
         scale(TWO, 2)
-        seen.until(serving(namespace, one=2, two=2), what="another pod of the second to serve")
+        seen.until(serving(followed, namespace, one=2, two=2), what="another pod of the second to serve")
         scale(ONE, 1)
-        seen.until(serving(namespace, one=1, two=2), what="another pod of the first to go")
+        seen.until(serving(followed, namespace, one=1, two=2), what="another pod of the first to go")
         scale(TWO, 3)
-        seen.until(serving(namespace, one=1, two=3), what="the last pod of the second to serve")
+        seen.until(serving(followed, namespace, one=1, two=3), what="the last pod of the second to serve")
         scale(ONE, 0)
-        seen.until(serving(namespace, two=3), what="the last pod of the first to go")
-    return Watched(namespace, seen)
+        seen.until(serving(followed, namespace, two=3), what="the last pod of the first to go")
+    return Watched(namespace, seen, slices=followed.path)
 
 
 @behaviour(

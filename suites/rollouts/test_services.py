@@ -95,13 +95,14 @@ def side_by_side(scene: Scene) -> Watched:
     def version_of_its_own(name: str, replicas: int) -> manifests.Manifest:
         return manifests.deployment(name, replicas, server(name, 0), labels={**SELECTOR, "version": name})
 
-    with scene.recording(pods(namespace), services(namespace), slices(namespace)) as seen:
+    followed = slices(scene, namespace)
+    with scene.recording(pods(namespace), services(namespace), followed) as seen:
         service = scene.create(namespace, manifests.service(NAME, SELECTOR))
         scene.create(namespace, client())
         scene.create(namespace, version_of_its_own(ONE, FEW))
-        seen.until(serving(namespace, one=2), what="the first version to serve")
+        seen.until(serving(followed, namespace, one=2), what="the first version to serve")
         scene.create(namespace, version_of_its_own(TWO, 1))
-        seen.until(serving(namespace, one=2, two=1), what="the second version to serve, too")
+        seen.until(serving(followed, namespace, one=2, two=1), what="the second version to serve, too")
         seen.until(is_serving(namespace, CLIENT), what="the client to be ready")
         url = f"http://{service['spec']['clusterIP']}/hostname"
 
@@ -114,7 +115,7 @@ def side_by_side(scene: Scene) -> Watched:
             return hostname(answer["body"])
 
         answers = [answer_of(ONE), answer_of(TWO)]
-    return Watched(namespace, seen, {"service": service, "answers": answers})
+    return Watched(namespace, seen, {"service": service, "answers": answers}, followed.path)
 
 
 @behaviour(

@@ -43,8 +43,10 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 #: What each kubelet says of them. Of the others it says much, by their drivers' own words.
 SAID = {"secret": 'secret "absent" not found', "configmap": 'configmap "absent" not found'}
-#: An NFS client goes on trying for two minutes.
-REPORTED_S = 180.0
+#: An NFS client goes on trying for two minutes, and a Ceph client, where a node has one, for five.
+REPORTED_S = 420.0
+#: A kubelet that has failed for so long looks again every two minutes.
+RETRIED_S = 180.0
 
 
 def unmountable_pods() -> dict[str, str]:
@@ -73,7 +75,9 @@ def unmountable(scene: Scene) -> Watched:
         )  # fmt: skip
         told["late"] = scene.request("GET", pods(namespace).item("late"))
         scene.create(namespace, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}})
-        seen.until(all_ready(namespace, "late", "optional"), what="the others to be ready")
+        seen.until(
+            all_ready(namespace, "late", "optional"), what="the others to be ready", within_s=RETRIED_S
+        )
         for name in words:
             scene.delete(pods(namespace).item(name))
         seen.until(gone(pods(namespace).path, *words), what="them to be gone")

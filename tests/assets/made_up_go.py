@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FAKE_GO = """#!{python} -IS
-import json, os, pathlib, re, sys
+import json, os, pathlib, re, shutil, sys
 home = pathlib.Path({home!r})
 arguments = sys.argv[1:]
 with (home / "calls").open("a") as calls:
@@ -20,19 +20,28 @@ if "-versions" in arguments:
 elif arguments[:3] == ["list", "-m", "-json"]:
     unknown = (home / "unknown").exists() and arguments[3].endswith((home / "unknown").read_text())
     print(json.dumps({{}} if unknown else {{"GoMod": "/made-up/go.mod"}}))
+elif arguments[:4] == ["list", "-mod=mod", "-m", "-json"]:
+    print(json.dumps({{"Dir": str(home / "module")}}))
+elif arguments[0] == "run":
+    given = dict(zip(arguments[3::2], arguments[4::2]))
+    folder = pathlib.Path(given["--output-base"], given["--output-package"])
+    folder.mkdir(parents=True)
+    (folder / (given["--output-file-base"] + ".go")).write_text("made of " + given["--input-dirs"])
 elif arguments[:2] == ["mod", "edit"]:
     print(json.dumps({{"Go": "1.26.0"}}))
 elif arguments[0] == "list" and (home / "missing").exists() and (home / "missing").read_text() in os.getcwd():
     sys.exit("k8s.io/x@v0.29.15: reading https://made.up/k8s.io/x/@v/v0.29.15.zip: 403 Forbidden")
 elif arguments[0] == "list":
     for package in packages:
-        print(package, home, "v1.37.2", sep="\\t")
+        version = home / "version"
+        print(package, home, version.read_text() if version.exists() else "v1.37.2", sep="\\t")
 elif arguments[0] == "build":
     if (home / "gate").exists():
         (home / "started").open("w").close()  # blocks until a test reads: the build is under way
         (home / "gate").open().close()        # blocks until a test writes: let it go on
     if (home / "complaint").exists():
         sys.exit((home / "complaint").read_text())
+    shutil.copytree(".", home / "built", dirs_exist_ok=True)
     folder = pathlib.Path(arguments[arguments.index("-o") + 1])
     for package in arguments[arguments.index("-o") + 2:]:
         name = re.sub("/v[0-9]+$", "", package).rsplit("/", 1)[1]
@@ -59,6 +68,23 @@ class Go:
     @property
     def pids(self) -> list[int]:
         return [int(line.split(" ", 1)[0]) for line in (self.home / "calls").read_text().splitlines()]
+
+    def fill_module(self, module: str) -> None:
+        """Let a module have a package that asks for a generated one, in folders that nobody may write to."""
+        (self.home / "doc.go").write_text("// +k8s:openapi-gen=true\npackage made\n")
+        folder = self.home / "module" / "pkg" / "generated" / "openapi"
+        folder.mkdir(parents=True)
+        (folder / "doc.go").write_text(f"package openapi // of {module}\n")
+        folder.chmod(0o555)
+
+    @property
+    def built(self) -> Path:
+        """A copy of the folder in which the last build ran, as it began."""
+        return self.home / "built"
+
+    def list_version(self, version: str) -> None:
+        """Let every package be of a module of that version."""
+        (self.home / "version").write_text(version)
 
     def complain(self, text: str) -> None:
         """Fail every build with this on standard error."""

@@ -13,6 +13,7 @@ import pytest
 
 from kubewitness.assets import AssetError, Origin, resolve
 from kubewitness.assets.building import go_mod
+from kubewitness.assets.generating import asks
 from kubewitness.assets.recipes import bundles
 from tests.assets.made_up_go import Go
 
@@ -144,3 +145,49 @@ def test_go_mod_repeats_what_go_heeds_of_the_main_module_alone() -> None:
         "replace k8s.io/api => k8s.io/api v0.32.13\n"
         "replace example.org/a => example.org/b v1.2.3\n"
     )
+
+
+def test_go_mod_replaces_what_an_old_version_pins_and_is_to_be_had_no_more() -> None:
+    pinned = {"Old": {"Path": "vbom.ml/util"}, "New": {"Path": "vbom.ml/util", "Version": "v0.0.0"}}
+    lines = go_mod(bundles("1.19.16")[0], {"Go": "1.15", "Replace": [pinned]}).splitlines()
+    of_it = [each for each in lines if each.startswith("replace vbom.ml/util ")]
+    assert of_it == ["replace vbom.ml/util => github.com/fvbommel/util v0.0.0-20180919145318-efcd4e0f9787"]
+    assert "replace golang.org/x/sys => golang.org/x/sys v0.30.0" in lines
+
+
+def test_a_package_that_is_not_published_is_generated_into_a_copy_of_its_module(go: Go) -> None:
+    go.fill_module("k8s.io/kubernetes")
+    resolve("1.19.16", ["kubectl"], progress=lambda _: None)
+    assert (go.built / "go.mod").read_text().endswith("\nreplace k8s.io/kubernetes => ./module\n")
+    package = go.built / "module" / "pkg" / "generated" / "openapi"
+    assert (package / "doc.go").read_text() == "package openapi // of k8s.io/kubernetes\n"
+    assert (package / "zz_generated.go").read_text() == "made of k8s.io/kubernetes/cmd/kubectl"
+
+
+def test_only_a_comment_that_begins_with_the_tag_asks_for_a_package(tmp_path: Path) -> None:
+    (tmp_path / "doc.go").write_text('var tag = "+k8s:openapi-gen=true" // not +k8s:openapi-gen=true\n')
+    assert not asks(tmp_path, "+k8s:openapi-gen=true")
+    (tmp_path / "doc.go").write_text("package made\n// +k8s:openapi-gen=true\n")
+    assert asks(tmp_path, "+k8s:openapi-gen=true")
+
+
+def test_a_bundle_whose_package_nobody_asks_for_fails(go: Go) -> None:
+    with pytest.raises(AssetError, match=r"no package asks for k8s\.io/kubernetes/pkg/generated/openapi"):
+        resolve("1.19.16", ["kubectl"], progress=lambda _: None)
+    assert not go.builds
+
+
+def test_a_binary_of_a_commit_has_the_version_of_its_release(go: Go) -> None:
+    go.fill_module("k8s.io/kubernetes")
+    go.list_version("v0.5.0-alpha.5.0.20200819165624-17cef6e3e9d5")
+    found = resolve("1.19.16", ["etcd", "agnhost"], progress=lambda _: None).binaries
+    assert found["etcd"].version == "3.4.12"
+    assert found["agnhost"].version.startswith("0.5.0-alpha")  # of which there is no release
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "containerd", "coredns"), [("1.19.16", "1.7", "1.10"), ("1.29.6", "2.4", "1.14")]
+)
+def test_old_clusters_get_what_speaks_to_them(kubernetes: str, containerd: str, coredns: str) -> None:
+    versions = {each.name: each.version.rpartition(".")[0] for each in bundles(kubernetes)}
+    assert (versions["containerd"], versions["coredns"]) == (containerd, coredns)

@@ -174,10 +174,18 @@ def test_missing_explicit_directory_is_an_error(monkeypatch: pytest.MonkeyPatch)
         resolve("1.37", ["kubectl"], progress=silent)
 
 
-@pytest.mark.parametrize("version", ["1.28", "1.38", "2.0", "newest", "1.37.x", ""])
+@pytest.mark.parametrize("version", ["1.18", "1.20", "1.28", "1.38", "2.0", "newest", "1.37.x", ""])
 def test_unknown_version_lists_the_known(version: str) -> None:
-    with pytest.raises(UnknownVersion, match=r"Known are 1\.29, 1\.30, .*1\.37,"):
+    with pytest.raises(UnknownVersion, match=r"Known are 1\.19, 1\.29, 1\.30, .*1\.37,"):
         resolve(version, progress=silent)
+
+
+def test_patches_that_no_list_names_any_more_are_known(go: Go) -> None:
+    go.fill_module("k8s.io/kubernetes")
+    assert resolve("1.19", ["kubectl"], progress=silent).kubernetes == "1.19.16"
+    with pytest.raises(UnknownVersion, match=r"1\.19\.17 is not known. Known of 1\.19: 1\.19\.0, 1\.19\.1,"):
+        resolve("1.19.17", ["kubectl"], progress=silent)
+    assert not any("-versions" in each for each in go.calls)
 
 
 def test_unknown_patch_lists_the_known(go: Go) -> None:

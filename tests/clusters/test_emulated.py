@@ -121,9 +121,9 @@ def test_what_a_host_lacks_for_them_is_told_with_its_package(monkeypatch: pytest
         return None if name == emulated.QEMU else f"/bin/{name}"
 
     monkeypatch.setattr(shutil, "which", which)
-    assert emulated.QEMU not in {each.what for each in doctor.examine()}
+    assert emulated.QEMU not in {each.what for each in doctor.examine("1.37")}
     with pytest.raises(HostLacks, match="not on PATH; install the package qemu-system-x86"):
-        doctor.require(emulated_nodes=True)
+        doctor.require("1.37", emulated_nodes=True)
 
 
 @pytest.mark.parametrize(("number", "more"), [(0, set()), (1, {KERNEL_NFS, KERNEL_ISCSI})])

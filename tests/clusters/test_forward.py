@@ -56,7 +56,7 @@ def test_a_target_that_is_gone_ends_the_connection(target: socket.socket, publis
 def test_a_port_in_use_is_one_message(
     target: socket.socket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("kubewitness.clusters.doctor.require", lambda **_: None)
+    monkeypatch.setattr("kubewitness.clusters.doctor.require", lambda *_, **__: None)
     taken = target.getsockname()[1]
     assert cli.main(["up", "--publish", str(taken)]) == cli.EXIT_USAGE
     (line,) = capsys.readouterr().err.splitlines()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -91,6 +92,22 @@ def test_the_same_sources_give_the_same_bytes_with_a_message_on_each_line(module
     assert first == kubernetes_schema.render(kubernetes_schema.schema(module_cache, "v1.99.3"))
     assert json.loads(first)["packages"]
     assert sum(line.strip().startswith('"Basket": [[') for line in first.splitlines()) == 5
+
+
+def test_an_older_version_adds_what_the_newer_no_longer_has(module_cache: Path) -> None:
+    shutil.copytree(module_cache / "k8s.io", module_cache / "old" / "k8s.io")
+    for folder in (module_cache / "old" / "k8s.io").iterdir():
+        proto = next(folder.rglob("generated.proto"))
+        gone = "message Gone {\n  optional k8s.io.api.api.v1.Inner inner = 1;\n}\n"
+        text = proto.read_text().replace("optional bool open = 1;", "optional bool closed = 1;")
+        proto.write_text(f"{text}\n{gone}")
+        shutil.copytree(folder, module_cache / "k8s.io" / folder.name.replace("0.99.3", "0.19.4"))
+    found: dict[str, Any] = kubernetes_schema.schema(module_cache, "v1.99.3", "v1.19.4")
+    alone = kubernetes_schema.schema(module_cache, "v1.99.3")
+    messages = found["packages"]["k8s.io.api.api.v1"]
+    assert messages.pop("Gone") == [[1, "inner", ".k8s.io.api.api.v1.Inner", ""]]
+    assert messages == cast("Any", alone)["packages"]["k8s.io.api.api.v1"]
+    assert found["source"][-1] == "k8s.io/metrics v0.19.4"
 
 
 def test_a_cache_without_the_sources_is_told(tmp_path: Path) -> None:
