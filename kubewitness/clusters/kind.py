@@ -198,7 +198,7 @@ class KindCluster(KeptCluster):
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
-            "networking": {"kubeProxyMode": "nftables", "podSubnet": network.PODS},
+            "networking": {"podSubnet": network.PODS},
             "kubeadmConfigPatches": [json.dumps(each) for each in patches],
             "nodes": [
                 {"role": "control-plane", "extraMounts": [patched]},
