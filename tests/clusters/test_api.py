@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kubewitness.clusters.api import Api, ApiError, Object, Waited, pods
+from kubewitness.clusters.api import Api, ApiError, Object, Waited, collection_of, pods
 from kubewitness.clusters.configuration import kubeconfig
 
 PODS = pods("ns")
@@ -142,3 +142,15 @@ def test_a_refusal_says_what_was_asked(api: Api) -> None:
     with pytest.raises(ApiError, match="GET /api/v1/namespaces/ns/pods: 403") as raised:
         api.wait(PODS, "p", running, within_s=5, what="p to run")
     assert raised.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "path"),
+    [
+        ("v1", "Pod", "/api/v1/namespaces/ns/pods"),
+        ("v1", "Endpoints", "/api/v1/namespaces/ns/endpoints"),
+        ("apps/v1", "DaemonSet", "/apis/apps/v1/namespaces/ns/daemonsets"),
+    ],
+)
+def test_a_manifest_tells_where_objects_like_it_are(version: str, kind: str, path: str) -> None:
+    assert collection_of({"apiVersion": version, "kind": kind}, "ns").path == path
