@@ -24,7 +24,7 @@ from kubewitness.clusters.nodeimage.building import node_image
 from kubewitness.clusters.nodes import START_S, is_ready, restricted
 from kubewitness.clusters.storage import Storage
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.cluster import Setup
+from kubewitness.model.cluster import ClusterSpec, Setup
 
 _CREATE_S = 600.0
 _INTERFACES = ("lo", "eth0", "host0")
@@ -119,7 +119,9 @@ class KindCluster(KeptCluster):
     def _create(self, running: Engine, keeper: Keeper, reference: str) -> None:
         """Lets kind make the nodes; the capture begins as soon as the first of them is there."""
         directory = self.run.directory
-        config = configuration.write_json(directory / "kind.json", self._configuration())
+        config = configuration.write_json(
+            directory / "kind.json", asked(self.spec, self.inside, directory / "patches")
+        )
         for mark, component in _MARKS.items():
             # By its group the kernel knows whose connection each is (network.marking).
             identity = {"runAsUser": 0, "runAsGroup": network.MARKED_GROUPS + mark}
@@ -169,42 +171,6 @@ class KindCluster(KeptCluster):
                     self.containers.adopt(name, name)
         except (ClusterError, OSError, KeyError) as error:
             failures.append(error)
-
-    def _configuration(self) -> dict[str, Any]:
-        """For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer."""
-        kubelet: dict[str, Any] = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
-        if parse_minor(self.spec.version) >= (1, 31):
-            kubelet["failCgroupV1"] = False
-        loops = {"extraArgs": {"leader-elect": "false"}}
-        etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself
-        apiserver: dict[str, Any] = {"certSANs": ["127.0.0.1", self.inside]}
-        if self.plain:
-            kubelet["rotateCertificates"] = False  # it has none
-            url = "http://127.0.0.1:2379"
-            etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
-            apiserver["extraArgs"] = {"etcd-servers": url}
-        patches: list[dict[str, Any]] = [
-            {
-                "kind": "ClusterConfiguration",
-                "apiServer": apiserver,
-                "controllerManager": loops,
-                "scheduler": loops,
-                "etcd": {"local": {"extraArgs": etcd}},
-            },
-            {"kind": "KubeletConfiguration", **kubelet},
-            {"kind": "InitConfiguration", "patches": {"directory": _PATCHES}},
-        ]
-        patched = {"hostPath": str(self.run.directory / "patches"), "containerPath": _PATCHES}
-        return {
-            "kind": "Cluster",
-            "apiVersion": "kind.x-k8s.io/v1alpha4",
-            "networking": {"podSubnet": network.PODS},
-            "kubeadmConfigPatches": [json.dumps(each) for each in patches],
-            "nodes": [
-                {"role": "control-plane", "extraMounts": [patched]},
-                *({"role": "worker"} for _ in self.spec.node_names),
-            ],
-        }
 
     def _write_kubeconfigs(self, directory: Path) -> None:
         """For the host and for clients on the control plane's loopback, from the one that kind wrote."""
@@ -256,3 +222,40 @@ class KindCluster(KeptCluster):
         self.api.patch(_PROXY_SETTINGS, {"data": {"kubeconfig.conf": "\n".join(lines)}})
         self.kubectl(("rollout", "restart", "daemonset/kube-proxy", "--namespace=kube-system"))
         self.kubectl(("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"))
+
+
+def asked(spec: ClusterSpec, inside: str, patches: Path) -> dict[str, Any]:
+    """For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer."""
+    kubelet: dict[str, Any] = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
+    if parse_minor(spec.version) >= (1, 31):
+        kubelet["failCgroupV1"] = False
+    loops = {"extraArgs": {"leader-elect": "false"}}
+    etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself
+    apiserver: dict[str, Any] = {"certSANs": ["127.0.0.1", inside]}
+    if spec.setup is Setup.INSECURE:
+        kubelet["rotateCertificates"] = False  # it has none
+        url = "http://127.0.0.1:2379"
+        etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
+        apiserver["extraArgs"] = {"etcd-servers": url}
+    patches: list[dict[str, Any]] = [
+        {
+            "kind": "ClusterConfiguration",
+            "apiServer": apiserver,
+            "controllerManager": loops,
+            "scheduler": loops,
+            "etcd": {"local": {"extraArgs": etcd}},
+        },
+        {"kind": "KubeletConfiguration", **kubelet},
+        {"kind": "InitConfiguration", "patches": {"directory": _PATCHES}},
+    ]
+    patched = {"hostPath": str(patches), "containerPath": _PATCHES}
+    return {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"podSubnet": network.PODS},
+        "kubeadmConfigPatches": [json.dumps(each) for each in patches],
+        "nodes": [
+            {"role": "control-plane", "extraMounts": [patched]},
+            *({"role": "worker"} for _ in spec.node_names),
+        ],
+    }

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kubewitness.assets import Assets
 from kubewitness.clusters.containers import tainted
-from kubewitness.clusters.kind import KindCluster
+from kubewitness.clusters.kind import asked
 from kubewitness.model import needs
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 
@@ -22,37 +21,34 @@ def spec(setup: Setup, version: str = "1.37.2", workers: int = 2) -> ClusterSpec
     return ClusterSpec(version, Provider.KIND, setup, Topology.STANDARD, workers)
 
 
-def asked(setup: Setup, version: str = "1.37.2") -> tuple[dict[str, Any], dict[str, Any]]:
+def configured(setup: Setup, version: str = "1.37.2") -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration, and its patches by their kinds."""
-    wanted = spec(setup, version)
-    cluster = KindCluster(wanted, Assets(version, {}, {}), None, print, image=Path("node.tar"))
-    cluster.inside = ADDRESS
-    found = cluster._configuration()
+    found = asked(spec(setup, version), ADDRESS, Path("patches"))
     patches = [json.loads(each) for each in found["kubeadmConfigPatches"]]
     return found, {each["kind"]: each for each in patches}
 
 
 @pytest.mark.parametrize("setup", Setup)
 def test_a_cluster_has_a_control_plane_and_its_workers_and_is_reached_from_the_host(setup: Setup) -> None:
-    found, patches = asked(setup)
+    found, patches = configured(setup)
     assert [each["role"] for each in found["nodes"]] == ["control-plane", "worker", "worker"]
     assert patches["ClusterConfiguration"]["apiServer"]["certSANs"] == ["127.0.0.1", ADDRESS]
 
 
 def test_only_insecure_speaks_plainly_to_etcd() -> None:
-    _, plain = asked(Setup.INSECURE)
-    _, encrypted = asked(Setup.TLS)
+    _, plain = configured(Setup.INSECURE)
+    _, encrypted = configured(Setup.TLS)
     etcd = plain["ClusterConfiguration"]["etcd"]["local"]["extraArgs"]
     assert etcd["listen-client-urls"] == etcd["advertise-client-urls"] == "http://127.0.0.1:2379"
     assert plain["ClusterConfiguration"]["apiServer"]["extraArgs"] == {
         "etcd-servers": "http://127.0.0.1:2379"
     }
-    assert "http" not in json.dumps(encrypted)
+    assert "http:" not in json.dumps(encrypted)
 
 
 def test_kubelets_are_told_to_bear_old_control_groups_since_they_ask() -> None:
-    assert asked(Setup.TLS, "1.34.3")[1]["KubeletConfiguration"]["failCgroupV1"] is False
-    assert "failCgroupV1" not in asked(Setup.TLS, "1.30.14")[1]["KubeletConfiguration"]
+    assert configured(Setup.TLS, "1.34.3")[1]["KubeletConfiguration"]["failCgroupV1"] is False
+    assert "failCgroupV1" not in configured(Setup.TLS, "1.30.14")[1]["KubeletConfiguration"]
 
 
 def test_nodes_have_the_names_that_kind_gives_them() -> None:
