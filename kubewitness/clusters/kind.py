@@ -237,7 +237,7 @@ def asked(spec: ClusterSpec, inside: str, patches: Path) -> dict[str, Any]:
         url = "http://127.0.0.1:2379"
         etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
         apiserver["extraArgs"] = {"etcd-servers": url}
-    patches: list[dict[str, Any]] = [
+    changes: list[dict[str, Any]] = [
         {
             "kind": "ClusterConfiguration",
             "apiServer": apiserver,
@@ -253,7 +253,7 @@ def asked(spec: ClusterSpec, inside: str, patches: Path) -> dict[str, Any]:
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"podSubnet": network.PODS},
-        "kubeadmConfigPatches": [json.dumps(each) for each in patches],
+        "kubeadmConfigPatches": [json.dumps(each) for each in changes],
         "nodes": [
             {"role": "control-plane", "extraMounts": [patched]},
             *({"role": "worker"} for _ in spec.node_names),

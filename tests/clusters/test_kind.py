@@ -32,6 +32,7 @@ def configured(setup: Setup, version: str = "1.37.2") -> tuple[dict[str, Any], d
 def test_a_cluster_has_a_control_plane_and_its_workers_and_is_reached_from_the_host(setup: Setup) -> None:
     found, patches = configured(setup)
     assert [each["role"] for each in found["nodes"]] == ["control-plane", "worker", "worker"]
+    assert found["nodes"][0]["extraMounts"][0]["hostPath"] == "patches"
     assert patches["ClusterConfiguration"]["apiServer"]["certSANs"] == ["127.0.0.1", ADDRESS]
 
 
