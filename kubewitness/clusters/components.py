@@ -61,16 +61,14 @@ class Components:
     ) -> KeyPair:
         return self.authority.issue(file, name, groups, hosts)
 
-    def _client(
-        self, file: str, user: str, groups: tuple[str, ...], address: str, port: int | None = None
-    ) -> Path:
+    def _client(self, file: str, user: str, groups: tuple[str, ...], address: str) -> Path:
         """A component's kubeconfig: the insecure port in `insecure`, its own certificate in `tls`."""
         path = self.directory / "kubeconfigs" / f"{file}.json"
         if self.plain:
-            return configuration.kubeconfig(path, f"http://{address}:{port or INSECURE_PORT}")
+            return configuration.kubeconfig(path, f"http://{address}:{INSECURE_PORT}")
         return configuration.kubeconfig(
             path,
-            f"https://{address}:{port or API_PORT}",
+            f"https://{address}:{API_PORT}",
             self.authority.certificate,
             self.user(file, user, groups),
         )
@@ -78,10 +76,6 @@ class Components:
     def admin(self) -> Path:
         """The administrator's kubeconfig as seen from the host."""
         return self._client("admin", "kubernetes-admin", MASTERS, self.inside)
-
-    def published(self, address: str, port: int) -> Path:
-        """The administrator's kubeconfig for an address of the host."""
-        return self._client("published", "kubernetes-admin", MASTERS, address, port)
 
     def client(self) -> Path:
         """The kubeconfig of a kubectl that runs on the control plane's own loopback."""
@@ -153,11 +147,7 @@ class Components:
             self.authority.certificate,
             self.user("relay", "system:unsecured", MASTERS),
         )
-        return [
-            self.binaries / "kubectl", "proxy", "--kubeconfig", path, "--address=0.0.0.0",
-            f"--port={INSECURE_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
-            "--disable-filter=true",
-        ]  # fmt: skip
+        return relay(self.binaries, path)
 
     def scheduler(self) -> list[str | Path]:
         return self._control_loop("kube-scheduler")
@@ -226,3 +216,12 @@ class Components:
         content = configuration.kube_proxy(client, node, self.minor)
         config = configuration.write_json(self.directory / "nodes" / node / "proxy.json", content)
         return [self.binaries / "kube-proxy", "--config", config]
+
+
+def relay(binaries: Path, kubeconfig: Path) -> list[str | Path]:
+    """`kubectl proxy` in the place of the insecure port: who asks there has the rights of ``kubeconfig``."""
+    return [
+        binaries / "kubectl", "proxy", "--kubeconfig", kubeconfig, "--address=0.0.0.0",
+        f"--port={INSECURE_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
+        "--disable-filter=true",
+    ]  # fmt: skip

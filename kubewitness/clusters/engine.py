@@ -7,7 +7,6 @@ the host's own engine and its configuration are never touched.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
@@ -16,13 +15,12 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from kubewitness.assets import debian
-from kubewitness.assets.store import Store, cache_root
+from kubewitness.assets.store import Progress, Store, cache_root
 from kubewitness.clusters import runs
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.keeping import Keeper
@@ -34,14 +32,7 @@ _START_S = 60.0
 _LOAD_S = 600.0
 _CLAMP = Path(__file__).with_name("clamp.py")
 #: Debian chooses between two programs of these names by links that a package's script makes.
-_TABLES = (
-    "iptables",
-    "iptables-save",
-    "iptables-restore",
-    "ip6tables",
-    "ip6tables-save",
-    "ip6tables-restore",
-)
+_TABLES = [f"{name}{kind}" for name in ("iptables", "ip6tables") for kind in ("", "-save", "-restore")]
 
 
 @dataclass
@@ -127,43 +118,32 @@ class Engine:
         return found[0]
 
 
-def programs(progress: Callable[[str], None]) -> Path:
+def programs(progress: Progress) -> Path:
     """The directory with the engine's packages unpacked, as in a system of their own: cached, or made now."""
-    store = Store(cache_root())
-    entry = store.root / f"engine-{hashlib.sha256(repr(PACKAGES).encode()).hexdigest()[:12]}"
-    if not entry.is_dir():
-        with store.workplace("engine", progress) as work:
-            if not entry.is_dir():  # else another process made it while this one waited
-                debian.unpack(PACKAGES, work / "tree", work / "apt", progress)
-                (work / "tree").rename(entry)
-    return entry
+
+    def make(work: Path, entry: Path) -> None:
+        debian.unpack(PACKAGES, entry / "tree", work / "apt", progress)
+
+    return Store(cache_root()).directory("engine", PACKAGES, make, progress) / "tree"
 
 
 def loaded(
-    image: Path,
-    tree: Path,
-    run: runs.Run,
-    keeper: Keeper,
-    progress: Callable[[str], None],
-    *,
-    restricted: bool,
+    image: Path, tree: Path, run: runs.Run, keeper: Keeper, progress: Progress, *, restricted: bool
 ) -> Path:
     """The cached data root of an engine that holds ``image``, an archive; an engine makes it if need be."""
-    store = Store(cache_root())
-    made_of = (tree.name, image.parent.name, image.name)
-    root = store.root / f"engine-root-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]}"
-    if not root.is_dir():
-        with store.workplace("engine-root", progress) as work:
-            if not root.is_dir():  # else another process made it while this one waited
-                progress("loading the node image into an engine, once for all clusters to come")
-                engine = Engine.start(tree, run, keeper, work / "root", restricted=restricted)
-                engine.docker("load", "--input", str(image), within_s=_LOAD_S)
-                keeper.dismiss("dockerd")
-                keeper.signal("dockerd", signal.SIGTERM)
-                keeper.wait_exit("dockerd", _START_S)
-                shutil.rmtree(engine.directory)
-                (work / "root").rename(root)
-    return root
+    status = image.stat()
+
+    def make(_: Path, entry: Path) -> None:
+        progress("loading the node image into an engine, once for all clusters to come")
+        engine = Engine.start(tree, run, keeper, entry / "root", restricted=restricted)
+        engine.docker("load", "--input", str(image), within_s=_LOAD_S)
+        keeper.dismiss("dockerd")
+        keeper.signal("dockerd", signal.SIGTERM)
+        keeper.wait_exit("dockerd", _START_S)
+        shutil.rmtree(engine.directory)
+
+    made_of = (tree.parent.name, str(image.absolute()), status.st_size, status.st_mtime_ns)
+    return Store(cache_root()).directory("engine-root", made_of, make, progress) / "root"
 
 
 def reference(image: Path) -> str:

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3.exceptions
 
 from kubewitness.assets import Assets
 from kubewitness.capture.barriers import barrier
-from kubewitness.clusters import network, objects, runs
+from kubewitness.clusters import configuration, network, objects, runs
 from kubewitness.clusters.api import Api, ApiError, Object
 from kubewitness.clusters.errors import ClusterError
+from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodes import START_S
 from kubewitness.clusters.provider import KUBECTL_S
@@ -29,6 +31,7 @@ from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.verdict import Inconclusive
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+_FORWARD = Path(__file__).with_name("forward.py")
 CONTROL_PLANE = "cp"  # the keeper's name for the namespaces in which the control plane is
 
 
@@ -49,6 +52,7 @@ class KeptCluster:
     _one_kubectl: threading.Lock = field(default_factory=threading.Lock)
 
     api: Api = field(init=False)
+    kubeconfig: Path = field(init=False)
     client_kubeconfig: Path = field(init=False)
     binaries: Path = field(init=False)
     captured: Path = field(init=False)
@@ -69,6 +73,7 @@ class KeptCluster:
                 (self.binaries / name).symlink_to(asset.path)
             self.link_address, self.inside = network.free_link_addresses()
             self._start()
+            self._describe()
         except BaseException:
             self.stop()
             raise
@@ -87,6 +92,21 @@ class KeptCluster:
             shutil.copytree(logs, self.evidence / "logs", dirs_exist_ok=True)
         self.run.remove()
         return time.monotonic() - began
+
+    def publish(self, port: int) -> Path:
+        """Makes the API server reachable on a port of the host's loopback; the kubeconfig for it."""
+        assert self.keeper is not None
+        content = json.loads(self.kubeconfig.read_text())
+        (cluster,) = (each["cluster"] for each in content["clusters"])
+        server = urlsplit(cluster["server"])
+        argv = [sys.executable, "-I", "-S", _FORWARD, port, self.inside, server.port]
+        self.keeper.spawn("forward", argv, notify=True)
+        self.keeper.wait_ready("forward", START_S)
+        cluster["server"] = f"{server.scheme}://{LOOPBACK}:{port}"
+        path = self.kubeconfig.with_name("published.json")
+        configuration.write_json(path, content)
+        path.chmod(0o600)
+        return path
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -113,6 +133,22 @@ class KeptCluster:
         if died := self.keeper.died():
             raise Inconclusive(f"the cluster is not what it was: {died}")
         return barrier(self.inside, note)
+
+    def _describe(self) -> None:
+        """For whoever ends it, or asks what is up."""
+        configuration.write_json(
+            self.run.directory / "cluster.json",
+            {
+                "id": self.run.id,
+                "version": self.assets.kubernetes,
+                "provider": self.spec.provider,
+                "setup": self.spec.setup,
+                "topology": self.spec.topology,
+                "nodes": self.spec.nodes,
+                "emulated": self.spec.emulated,
+                "kubeconfig": str(self.kubeconfig),
+            },
+        )
 
     def _mark(self, what: str) -> None:
         self.timings_s[what] = round(time.monotonic() - self._began, 3)

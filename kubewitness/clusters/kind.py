@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,10 +15,11 @@ from typing import Any
 
 from kubewitness.clusters import configuration, engine, network
 from kubewitness.clusters.api import Api, nodes, pods
-from kubewitness.clusters.components import API_PORT, INSECURE_PORT
+from kubewitness.clusters.components import API_PORT, INSECURE_PORT, relay
 from kubewitness.clusters.containers import NETWORK, Containers
 from kubewitness.clusters.engine import Engine
 from kubewitness.clusters.errors import ClusterError, Refused
+from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.kept import CONTROL_PLANE, PACKAGE_ROOT, KeptCluster
 from kubewitness.clusters.nodeimage.building import node_image
@@ -28,7 +30,16 @@ from kubewitness.model.cluster import ClusterSpec, Setup
 
 _CREATE_S = 600.0
 _INTERFACES = ("lo", "eth0", "host0")
-_PATCHES = "/kubewitness/patches"
+#: A directory of the host's that the control plane's node and its API server see, too.
+_SHARED = "/kubewitness"
+_PATCHES, _AUDIT, _POLICY = f"{_SHARED}/patches", f"{_SHARED}/audit", f"{_SHARED}/policy.json"
+#: Who asked for what, of every request once it is answered, but no bodies: those are in the capture.
+_AUDITED = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
 #: The last numbers: a keeper gives the first ones to what it starts.
 _MARKS = {
     network.MARKS - number: component
@@ -46,7 +57,6 @@ class KindCluster(KeptCluster):
 
     image: Path | None = field(kw_only=True, default=None)
     containers: Containers = field(init=False)
-    _followed: threading.Event = field(default_factory=threading.Event)
 
     @property
     def name(self) -> str:
@@ -73,6 +83,9 @@ class KindCluster(KeptCluster):
         if self.keeper is not None and hasattr(self, "containers"):
             try:
                 self.containers.collect_logs(self.run.directory / "logs")
+                shutil.copytree(
+                    self.run.directory / "shared" / "audit", self.run.directory / "logs" / "audit"
+                )
             except ClusterError as error:
                 self.progress(f"{self.spec.label}: not all logs of its nodes could be had: {error}")
         return super().stop()
@@ -104,7 +117,7 @@ class KindCluster(KeptCluster):
         workers = self.spec.node_names
         self.containers.load_images([*workers])
         address = running.inspect(self.control_plane)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
-        self._write_kubeconfigs(directory)
+        self._write_kubeconfigs()
         if self.plain:
             self._speak_plainly(keeper, f"http://{address}:{INSECURE_PORT}")
         self.api = Api(self.kubeconfig)
@@ -119,13 +132,14 @@ class KindCluster(KeptCluster):
     def _create(self, running: Engine, keeper: Keeper, reference: str) -> None:
         """Lets kind make the nodes; the capture begins as soon as the first of them is there."""
         directory = self.run.directory
-        config = configuration.write_json(
-            directory / "kind.json", asked(self.spec, self.inside, directory / "patches")
-        )
+        shared = directory / "shared"
+        config = configuration.write_json(directory / "kind.json", asked(self.spec, self.inside, shared))
+        configuration.write_json(shared / "policy.json", _AUDITED)
+        (shared / "audit").mkdir()
         for mark, component in _MARKS.items():
             # By its group the kernel knows whose connection each is (network.marking).
             identity = {"runAsUser": 0, "runAsGroup": network.MARKED_GROUPS + mark}
-            patch = directory / "patches" / f"{component}.json"
+            patch = shared / "patches" / f"{component}.json"
             configuration.write_json(patch, {"spec": {"securityContext": identity}})
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
         watching = subprocess.Popen(
@@ -160,6 +174,7 @@ class KindCluster(KeptCluster):
         """Takes hold of each node's network as it starts, and captures that of the control plane."""
         try:
             for name in (line.strip() for line in started):
+                self.progress(f"{self.spec.label}: container {name} has started")
                 if name == self.control_plane:
                     self.containers.adopt(name, CONTROL_PLANE)
                     link = f"link add host0 type veth peer name {self.run.link} netns /proc/1/ns/net"
@@ -172,41 +187,36 @@ class KindCluster(KeptCluster):
         except (ClusterError, OSError, KeyError) as error:
             failures.append(error)
 
-    def _write_kubeconfigs(self, directory: Path) -> None:
-        """For the host and for clients on the control plane's loopback, from the one that kind wrote."""
-        made = json.loads(
-            self.containers.execute(self.control_plane, "kubectl", "config", "view", "--raw", "-ojson")
-        )
-        for name, address in (("admin", self.inside), ("client", "127.0.0.1")):
-            server = f"http://{address}:{INSECURE_PORT}" if self.plain else f"https://{address}:{API_PORT}"
-            if self.plain:
-                path = configuration.kubeconfig(directory / "kubeconfigs" / f"{name}.json", server)
-            else:
-                made["clusters"][0]["cluster"]["server"] = server
-                path = configuration.write_json(directory / "kubeconfigs" / f"{name}.json", made)
-                path.chmod(0o600)
-            if name == "admin":
-                self.kubeconfig = path
-            else:
-                self.client_kubeconfig = path
-        made["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{API_PORT}"
-        self.relay_kubeconfig = configuration.write_json(directory / "kubeconfigs" / "relay.json", made)
-        self.relay_kubeconfig.chmod(0o600)
+    def _write_kubeconfigs(self) -> None:
+        """For the host, and for clients on the control plane's loopback: the administrator's, by kubeadm."""
+        if self.plain:
+            self.kubeconfig, self.client_kubeconfig = (
+                self._plain(name, f"http://{address}:{INSECURE_PORT}")
+                for name, address in (("admin", self.inside), ("client", LOOPBACK))
+            )
+        else:
+            self.kubeconfig = self._encrypted("admin", self.inside)
+            self.client_kubeconfig = self._encrypted("client", LOOPBACK)
+
+    def _plain(self, name: str, server: str) -> Path:
+        return configuration.kubeconfig(self.run.directory / "kubeconfigs" / f"{name}.json", server)
+
+    def _encrypted(self, name: str, address: str) -> Path:
+        view = ("kubectl", "config", "view", "--raw", "--output=json")
+        made = json.loads(self.containers.execute(self.control_plane, *view))
+        made["clusters"][0]["cluster"]["server"] = f"https://{address}:{API_PORT}"
+        path = configuration.write_json(self.run.directory / "kubeconfigs" / f"{name}.json", made)
+        path.chmod(0o600)
+        return path
 
     def _speak_plainly(self, keeper: Keeper, server: str) -> None:
         """Puts the relay where the insecure port would be, and points every component at it."""
-        relay = [
-            self.binaries / "kubectl", "proxy", "--kubeconfig", self.relay_kubeconfig, "--address=0.0.0.0",
-            f"--port={INSECURE_PORT}", "--accept-hosts=.*", "--accept-paths=.*", "--reject-paths=",
-            "--disable-filter=true",
-        ]  # fmt: skip
-        keeper.spawn("relay", relay, ns=CONTROL_PLANE)
-        self.containers.plain = configuration.kubeconfig(
-            self.run.directory / "kubeconfigs" / "kubelet.json", server
-        )
+        argv = relay(self.binaries, self._encrypted("relay", LOOPBACK))
+        keeper.spawn("relay", argv, ns=CONTROL_PLANE)
+        self.containers.plain = self._plain("kubelet", server)
         for component in ("kube-scheduler", "kube-controller-manager"):
             file = f"/etc/kubernetes/{component.removeprefix('kube-')}.conf"
-            script = f"s|server: .*|server: http://127.0.0.1:{INSECURE_PORT}|"
+            script = f"s|server: .*|server: http://{LOOPBACK}:{INSECURE_PORT}|"
             self.containers.execute(self.control_plane, "sed", "-i", script, file)
             self.containers.kill(self.control_plane, component)
         for node in (self.control_plane, *self.spec.node_names):
@@ -224,19 +234,29 @@ class KindCluster(KeptCluster):
         self.kubectl(("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"))
 
 
-def asked(spec: ClusterSpec, inside: str, patches: Path) -> dict[str, Any]:
-    """For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer."""
+def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
+    """``shared`` is the directory that the control plane sees as _SHARED.
+
+    For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer.
+    """
     kubelet: dict[str, Any] = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
     if parse_minor(spec.version) >= (1, 31):
         kubelet["failCgroupV1"] = False
     loops = {"extraArgs": {"leader-elect": "false"}}
     etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself
-    apiserver: dict[str, Any] = {"certSANs": ["127.0.0.1", inside]}
+    arguments = {"audit-policy-file": _POLICY, "audit-log-path": f"{_AUDIT}/audit.log"}
+    apiserver: dict[str, Any] = {
+        "certSANs": [LOOPBACK, inside],
+        "extraArgs": arguments,
+        "extraVolumes": [
+            {"name": "shared", "hostPath": _SHARED, "mountPath": _SHARED, "pathType": "Directory"}
+        ],
+    }
     if spec.setup is Setup.INSECURE:
         kubelet["rotateCertificates"] = False  # it has none
-        url = "http://127.0.0.1:2379"
+        url = f"http://{LOOPBACK}:2379"
         etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
-        apiserver["extraArgs"] = {"etcd-servers": url}
+        arguments["etcd-servers"] = url
     changes: list[dict[str, Any]] = [
         {
             "kind": "ClusterConfiguration",
@@ -248,14 +268,14 @@ def asked(spec: ClusterSpec, inside: str, patches: Path) -> dict[str, Any]:
         {"kind": "KubeletConfiguration", **kubelet},
         {"kind": "InitConfiguration", "patches": {"directory": _PATCHES}},
     ]
-    patched = {"hostPath": str(patches), "containerPath": _PATCHES}
+    mount = {"hostPath": str(shared), "containerPath": _SHARED}
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"podSubnet": network.PODS},
         "kubeadmConfigPatches": [json.dumps(each) for each in changes],
         "nodes": [
-            {"role": "control-plane", "extraMounts": [patched]},
+            {"role": "control-plane", "extraMounts": [mount]},
             *({"role": "worker"} for _ in spec.node_names),
         ],
     }

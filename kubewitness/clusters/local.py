@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import signal
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from kubewitness.clusters import configuration, dns, images, network, runs
+from kubewitness.clusters import dns, images, network, runs
 from kubewitness.clusters.api import Api, nodes
-from kubewitness.clusters.components import API_PORT, INSECURE_PORT, Components
+from kubewitness.clusters.components import Components
 from kubewitness.clusters.emulated import Emulated
 from kubewitness.clusters.errors import ClusterError
-from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.kept import KeptCluster
 from kubewitness.clusters.nodes import START_S, Nodes, is_ready
 from kubewitness.clusters.storage import Storage
 from kubewitness.model.cluster import InsecurePort, Topology
 
-PACKAGE_ROOT = Path(__file__).parents[2]
-_FORWARD = Path(__file__).with_name("forward.py")
-
 
 @dataclass
 class LocalCluster(KeptCluster):
     """A running cluster of processes."""
-
-    def publish(self, port: int) -> Path:
-        """Makes the API server reachable on a port of the host's loopback; the kubeconfig for it."""
-        assert self.keeper is not None
-        server = INSECURE_PORT if self.parts.plain else API_PORT
-        argv = [sys.executable, "-I", "-S", _FORWARD, port, self.inside, server]
-        self.keeper.spawn("forward", argv, notify=True)
-        self.keeper.wait_ready("forward", START_S)
-        return self.parts.published(LOOPBACK, port)
 
     def end(self, component: str) -> None:
         assert self.keeper is not None
@@ -85,7 +70,6 @@ class LocalCluster(KeptCluster):
         if self.spec.emulated:
             self.emulated.wait(self.api)
             self._mark("emulated_ready_s")
-        self._describe()
 
     def _lay_network(self, keeper: Keeper) -> None:
         directory = self.run.directory
@@ -119,18 +103,4 @@ class LocalCluster(KeptCluster):
             is_ready if ready else lambda found: found is not None,
             within_s=START_S,
             what=f"{node} to be {'Ready' if ready else 'registered'}",
-        )
-
-    def _describe(self) -> None:
-        configuration.write_json(
-            self.run.directory / "cluster.json",
-            {
-                "id": self.run.id,
-                "version": self.assets.kubernetes,
-                "setup": self.spec.setup,
-                "topology": self.spec.topology,
-                "nodes": self.spec.nodes,
-                "emulated": self.spec.emulated,
-                "kubeconfig": str(self.kubeconfig),
-            },
         )

@@ -23,7 +23,7 @@ def spec(setup: Setup, version: str = "1.37.2", workers: int = 2) -> ClusterSpec
 
 def configured(setup: Setup, version: str = "1.37.2") -> tuple[dict[str, Any], dict[str, Any]]:
     """The configuration, and its patches by their kinds."""
-    found = asked(spec(setup, version), ADDRESS, Path("patches"))
+    found = asked(spec(setup, version), ADDRESS, Path("shared"))
     patches = [json.loads(each) for each in found["kubeadmConfigPatches"]]
     return found, {each["kind"]: each for each in patches}
 
@@ -32,7 +32,7 @@ def configured(setup: Setup, version: str = "1.37.2") -> tuple[dict[str, Any], d
 def test_a_cluster_has_a_control_plane_and_its_workers_and_is_reached_from_the_host(setup: Setup) -> None:
     found, patches = configured(setup)
     assert [each["role"] for each in found["nodes"]] == ["control-plane", "worker", "worker"]
-    assert found["nodes"][0]["extraMounts"][0]["hostPath"] == "patches"
+    assert found["nodes"][0]["extraMounts"][0]["hostPath"] == "shared"
     assert patches["ClusterConfiguration"]["apiServer"]["certSANs"] == ["127.0.0.1", ADDRESS]
 
 
@@ -41,9 +41,7 @@ def test_only_insecure_speaks_plainly_to_etcd() -> None:
     _, encrypted = configured(Setup.TLS)
     etcd = plain["ClusterConfiguration"]["etcd"]["local"]["extraArgs"]
     assert etcd["listen-client-urls"] == etcd["advertise-client-urls"] == "http://127.0.0.1:2379"
-    assert plain["ClusterConfiguration"]["apiServer"]["extraArgs"] == {
-        "etcd-servers": "http://127.0.0.1:2379"
-    }
+    assert plain["ClusterConfiguration"]["apiServer"]["extraArgs"]["etcd-servers"] == "http://127.0.0.1:2379"
     assert "http:" not in json.dumps(encrypted)
 
 
