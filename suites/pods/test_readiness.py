@@ -16,11 +16,12 @@ from kubewitness.reporting.behaviours import behaviour
 from kubewitness.reporting.story import Story
 from suites import manifests
 from suites.states import condition, container, is_running
-from suites.watching import Watched, complained, events
+from suites.watching import Watched, events
 
 Tell = Callable[..., Story]
 NAME = "probed"
 PORTS = {"main": 8080, "other": 8081}
+REFUSED = "statuscode: 503"  # what the kubelet says of a probe that is answered so
 
 
 def probed(name: str, port: int) -> manifests.Manifest:
@@ -34,6 +35,17 @@ def ready_of(pod: ApiObject | None) -> list[str]:
     """What is ready: containers, by their probes, and the pod."""
     found = [name for name in PORTS if container(pod, name).get("ready")]
     return [*found, "pod"] if condition(pod, "Ready") == "True" else found
+
+
+def answering(namespace: str) -> Callable[[State], bool]:
+    """Both containers have answered a probe: one that runs need not listen yet."""
+
+    def holds(state: State) -> bool:
+        told = state[events(namespace).path].values()
+        refused = {each["involvedObject"].get("fieldPath") for each in told if REFUSED in each["message"]}
+        return {f"spec.containers{{{name}}}" for name in PORTS} <= refused
+
+    return holds
 
 
 @drive
@@ -50,8 +62,7 @@ def told_to_be(scene: Scene) -> Watched:
     with scene.recording(pods(namespace), events(namespace)) as seen:
         spec = manifests.pod_spec(*(probed(name, port) for name, port in PORTS.items()))
         made = scene.create(namespace, manifests.pod(NAME, spec))
-        failing = complained(namespace, "Unhealthy", {NAME: "statuscode: 503"})
-        seen.until(failing, what="a readiness probe to fail")
+        seen.until(answering(namespace), what="a readiness probe to fail")
         seen.until(
             lambda state: is_running(state[pods(namespace).path].get(NAME)), what="the pod to be running"
         )
