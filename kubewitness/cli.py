@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewitness import __version__
-from kubewitness.assets import ALL, AssetError, UnknownVersion, resolve
+from kubewitness.assets import ALL, EXTRA, KIND, AssetError, UnknownVersion, resolve
 from kubewitness.assets import command as assets_command
 from kubewitness.assets.recipes import MINORS
 from kubewitness.assets.versions import parse
@@ -20,6 +20,8 @@ from kubewitness.catalogue import command as catalogue_command
 from kubewitness.clusters import doctor, existing, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
+from kubewitness.clusters.kept import KeptCluster
+from kubewitness.clusters.kind import KindCluster
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.clusters.mounting import mountable
 from kubewitness.clusters.nodeimage import command as images_command
@@ -194,9 +196,12 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         description="Starts a cluster and prints its kubeconfig. It stays until `kubewitness down`.",
     )
     up.add_argument("--version", default=MINORS[-1], type=_version, help=_VERSIONS)
+    up.add_argument(
+        "--provider", default=Provider.LOCAL, choices=[Provider.LOCAL, Provider.KIND], type=Provider
+    )
     up.add_argument("--setup", default="tls", choices=list(Setup), type=Setup)
     up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
-    up.add_argument("--nodes", default=1, type=int, help="real nodes, each in a network namespace of its own")
+    up.add_argument("--nodes", default=1, type=int, help="real nodes; of kind, its workers")
     up.add_argument(
         "--emulated-nodes",
         default=0,
@@ -242,23 +247,30 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     check.add_argument("--json", action="store_true", help="print a JSON list")
     check.add_argument("--version", default=MINORS[-1], type=_version, help=_VERSIONS)
     check.add_argument("--emulated-nodes", action="store_true", help="and what emulated nodes need")
+    check.add_argument("--kind", action="store_true", help="and what provider kind needs")
     check.set_defaults(run=doctor.run)
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    doctor.require(arguments.version, arguments.topology, emulated_nodes=bool(arguments.emulated_nodes))
+    kind = arguments.provider is Provider.KIND
+    if kind and (arguments.topology is Topology.MINIMAL or arguments.emulated_nodes):
+        raise UsageError("--provider kind: its clusters are of the standard topology, without emulated nodes")
+    doctor.require(
+        arguments.version, arguments.topology, emulated_nodes=bool(arguments.emulated_nodes), kind=kind
+    )
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
     if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):
         raise UsageError(f"--emulated-nodes {arguments.emulated_nodes}: minimal has none, standard 0 or more")
     port = None if arguments.publish is None else _free_port(arguments.publish)
-    names = [name for name in ALL if name != "kubeadm"]
+    names = [*ALL, *EXTRA[KIND]] if kind else [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(
-        assets.kubernetes, Provider.LOCAL, arguments.setup, arguments.topology, arguments.nodes, mountable(),
-        emulated=arguments.emulated_nodes,
+        assets.kubernetes, arguments.provider, arguments.setup, arguments.topology, arguments.nodes,
+        () if kind else mountable(), emulated=arguments.emulated_nodes,
     )  # fmt: skip
-    cluster = LocalCluster(spec, assets, arguments.evidence, _say)
+    make: type[KeptCluster] = KindCluster if kind else LocalCluster
+    cluster = make(spec, assets, arguments.evidence, _say)
     cluster.start()
     assert cluster.keeper is not None
     try:

@@ -53,6 +53,7 @@ class Owners:
         self._tables: dict[str, SocketTable] = {}
         self._nodes: dict[str, str] = {}  # of namespaces that are whole nodes
         self._components = {int(mark): name for mark, name in places["marks"].items()}
+        self._last: dict[str, int] = {}
         self._marked: dict[int, dict[str, Any]] = {}
         self._read = 0
         self._output = output.open("a", buffering=1)
@@ -107,7 +108,10 @@ class Owners:
         return None if pid is None else {"component": self._name(pid, place), "pid": pid}
 
     def _component(self, name: str, local: Address) -> dict[str, Any] | None:
-        """A component that its mark names, and that others started, so that its process has to be found."""
+        """A component that its mark names, and that others started, so that its process has to be found.
+
+        One that has ended meanwhile is named all the same, with the last process that was found of it, or 0.
+        """
         if not name:
             return None
         place = self._places.get(local[0], "cp")
@@ -115,8 +119,9 @@ class Owners:
             if self._program(pid) == name:
                 if pid not in self._members[place]:
                     self._members[place].append(pid)
-                return {"component": name, "pid": pid}
-        return None
+                self._last[name] = pid
+                break
+        return {"component": name, "pid": self._last.get(name, 0)}
 
     def _table(self, place: str) -> SocketTable | None:
         for pid in self._members.get(place, []) if place not in self._tables else []:

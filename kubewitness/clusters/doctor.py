@@ -12,15 +12,15 @@ from pathlib import Path
 
 from kubewitness.clusters import runs
 from kubewitness.clusters.errors import HostLacks
+from kubewitness.clusters.nodes import restricted
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import Topology
 from kubewitness.model.versions import proxies_by_nftables
 
 _TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
 _OLD_PROXY_TOOLS = {"iptables": "iptables", "conntrack": "conntrack"}
-_EMULATION_TOOLS = {
-    "qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", "apt-get": "apt", "dpkg-deb": "dpkg",
-}  # fmt: skip
+_DEBIAN_TOOLS = {"apt-get": "apt", "dpkg-deb": "dpkg"}  # for Debian's packages, of which nodes are made
+_EMULATION_TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", **_DEBIAN_TOOLS}
 _TUN = Path("/dev/net/tun")
 _FREE_BYTES = 4 << 30
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -37,9 +37,9 @@ class Finding:
 
 
 def examine(
-    version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False
+    version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False, kind: bool = False
 ) -> list[Finding]:
-    """Everything that a local cluster of a version needs, in the order in which it would be missed."""
+    """Everything that a cluster of a version needs here, in the order in which it would be missed."""
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
     if topology is Topology.STANDARD and not proxies_by_nftables(parse_minor(version)):
@@ -48,21 +48,27 @@ def examine(
     if emulated_nodes:
         found += [_machine(), _tun()]
         found += [_tool(name, package) for name, package in _EMULATION_TOOLS.items()]
+    if kind:
+        found += [_tool(name, package) for name, package in _DEBIAN_TOOLS.items()]
+        found.append(_limits())
     return found
 
 
-def require(version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False) -> None:
+def require(
+    version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False, kind: bool = False
+) -> None:
     """Raises HostLacks with everything that is missing, in one message."""
-    missing = [each for each in examine(version, topology, emulated_nodes=emulated_nodes) if each.advice]
-    if missing:
+    looked_at = examine(version, topology, emulated_nodes=emulated_nodes, kind=kind)
+    if missing := [each for each in looked_at if each.advice]:
         lines = "; ".join(f"{each.what}: {each.found}; {each.advice}" for each in missing)
-        held = "a local cluster with emulated nodes" if emulated_nodes else "a local cluster"
+        held = "a kind cluster" if kind else "a local cluster"
+        held += " with emulated nodes" if emulated_nodes else ""
         raise HostLacks(f"this host cannot hold {held}: {lines}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command `kubewitness doctor`."""
-    found = examine(arguments.version, emulated_nodes=arguments.emulated_nodes)
+    found = examine(arguments.version, emulated_nodes=arguments.emulated_nodes, kind=arguments.kind)
     if arguments.json:
         print(json.dumps([asdict(each) for each in found], indent=1))
     else:
@@ -135,6 +141,11 @@ def _watches() -> Finding:
         "inotify instances", f"at most {limit} for a user; a cluster with three nodes takes {_INSTANCES}",
         "" if limit > _INSTANCES else "raise it: sysctl fs.inotify.max_user_instances=512",
     )  # fmt: skip
+
+
+def _limits() -> Finding:
+    found = "root lacks it: containers start without what needs it" if restricted() else "root has it"
+    return Finding("CAP_SYS_RESOURCE", found)
 
 
 def _space() -> Finding:

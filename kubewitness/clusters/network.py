@@ -102,13 +102,14 @@ def machine_links() -> Iterator[str]:
 def marking() -> str:
     """Rules for nft: the first packet of a connection carries, as its DSCP, the mark of who opens it.
 
+    The table is none that a node's own software knows: a whole node may live in that namespace.
     The kernel looks at the socket's owner while the packet leaves, so not even
     a connection that is over in a millisecond stays anonymous.
     """
     rules = [f"    meta skgid {MARKED_GROUPS + mark} ip dscp set {mark}" for mark in range(1, MARKS + 1)]
     return "\n".join(
         [
-            "table ip kubewitness {",
+            "table ip kubewitness-marking {",
             "  chain marking {",
             "    type filter hook output priority 0; policy accept;",
             "    tcp flags & (syn | ack) != syn accept",
