@@ -34,6 +34,8 @@ SYSTEM_NEEDS = {
     "pkg-config": "pkg-config",
     "nsenter": "util-linux",
 }
+#: The same of a version whose kube-proxy cannot use nftables.
+OLD_VERSION, OLD_PROXY_NEEDS = "1.19", {"iptables": "iptables"}
 #: The same of nodes that are emulated, and of the servers whose volumes they mount.
 EMULATION_NEEDS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -61,8 +63,7 @@ def main(arguments: list[str]) -> int:
         if command == "conformance":
             check_host()
         if command != "tests" or can_install():
-            emulated = any(each.startswith("--emulated-nodes") for each in rest)
-            install_system_packages(SYSTEM_NEEDS | (EMULATION_NEEDS if emulated else {}))
+            install_system_packages(needs_of(rest))
         install_python_packages()
     except CannotGoOnError as error:
         step(str(error))
@@ -70,6 +71,16 @@ def main(arguments: list[str]) -> int:
     if command == "prepare":
         return 0
     return run_tox(["-e", "conformance"] if command == "conformance" else [], rest)
+
+
+def needs_of(options: list[str]) -> dict[str, str]:
+    """What a run with these options needs of the system."""
+    needs = dict(SYSTEM_NEEDS)
+    if any(each.startswith("--emulated-nodes") for each in options):
+        needs |= EMULATION_NEEDS
+    if any(each.rpartition("=")[2].removeprefix("v").startswith(OLD_VERSION) for each in options):
+        needs |= OLD_PROXY_NEEDS
+    return needs
 
 
 def check_host() -> None:

@@ -17,7 +17,9 @@ from kubewitness.assets import Assets, debian
 from kubewitness.assets.store import Progress, Store, cache_root
 from kubewitness.clusters import cpio, images
 from kubewitness.clusters.errors import ClusterError
+from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.needs import emulated_mounts
+from kubewitness.model.versions import proxies_by_nftables
 
 #: The kernel, which can mount what the host's cannot, and what kubelet, kube-proxy and the start call.
 PACKAGES = (
@@ -26,6 +28,8 @@ PACKAGES = (
 )  # fmt: skip
 #: It maps Ceph's devices, and is half as large as all the rest.
 CEPH_PACKAGES = ("ceph-common",)
+#: What a kube-proxy calls that cannot use nftables.
+IPTABLES_PACKAGES = ("iptables",)
 BINARIES = (
     "kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "runc",
     "bridge", "host-local", "loopback", "portmap",
@@ -50,6 +54,7 @@ def prepared(assets: Assets, images_root: Path, progress: Progress) -> Guest:
     """From the cache, or made now. ``images_root`` is containerd's with every image (see images.unpacked)."""
     store = Store(cache_root())
     packages = PACKAGES + (CEPH_PACKAGES if "rbd" in emulated_mounts(assets.kubernetes) else ())
+    packages += () if proxies_by_nftables(parse_minor(assets.kubernetes)) else IPTABLES_PACKAGES
     made_of: tuple[object, ...] = (packages, _MODULES)
 
     def make_system(work: Path, entry: Path) -> None:
