@@ -21,7 +21,7 @@ from kubewitness.clusters import doctor, existing, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.kept import KeptCluster
-from kubewitness.clusters.kind import KindCluster
+from kubewitness.clusters.kind.cluster import KindCluster
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.clusters.mounting import mountable
 from kubewitness.clusters.nodeimage import command as images_command

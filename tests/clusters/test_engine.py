@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kubewitness.clusters import clamp, engine
 from kubewitness.clusters.errors import UsageError
+from kubewitness.clusters.kind import clamp, engine
 
 PROCESS = {
     "args": ["/sbin/init"],

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kubewitness.clusters.containers import tainted
-from kubewitness.clusters.kind import asked
+from kubewitness.clusters.kind.cluster import asked
+from kubewitness.clusters.kind.containers import tainted
 from kubewitness.model import needs
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 

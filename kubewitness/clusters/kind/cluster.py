@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubewitness.clusters import configuration, engine, network
+from kubewitness.clusters import configuration, network
 from kubewitness.clusters.api import Api, nodes, pods
 from kubewitness.clusters.components import API_PORT, INSECURE_PORT, relay
-from kubewitness.clusters.containers import NETWORK, Containers
-from kubewitness.clusters.engine import Engine
 from kubewitness.clusters.errors import ClusterError, Refused
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.kept import CONTROL_PLANE, PACKAGE_ROOT, KeptCluster
+from kubewitness.clusters.kind import engine
+from kubewitness.clusters.kind.containers import NETWORK, Containers
+from kubewitness.clusters.kind.engine import Engine
 from kubewitness.clusters.nodeimage.building import node_image
 from kubewitness.clusters.nodes import START_S, is_ready, restricted
 from kubewitness.clusters.storage import Storage
@@ -152,8 +153,9 @@ class KindCluster(KeptCluster):
         follow = threading.Thread(target=self._follow, args=(watching.stdout, names, keeper, failures))
         follow.start()
         argv: list[object] = [
-            sys.executable, "-m", "kubewitness.clusters.making", self.name, directory / "kind.kubeconfig",
-            reference, self.assets.path("kind"), self.binaries / "kubectl", config,
+            sys.executable, "-m", "kubewitness.clusters.kind.making",
+            self.name, directory / "kind.kubeconfig", reference, self.assets.path("kind"),
+            self.binaries / "kubectl", config,
         ]  # fmt: skip
         try:
             keeper.run(

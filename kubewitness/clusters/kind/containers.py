@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from kubewitness.clusters import runs
-from kubewitness.clusters.engine import Engine
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.keeping import Keeper
+from kubewitness.clusters.kind.engine import Engine
 from kubewitness.clusters.nodes import send, stop_all
 
 NETWORK = "kind"
