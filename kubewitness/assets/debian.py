@@ -11,6 +11,11 @@ from kubewitness.assets.store import Progress
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")  # links into /usr on Debian 12 and later
 _UNREAD: Final = ("doc", "man", "locale", "i18n", "info", "lintian")
 _KEPT_LINES: Final = 5
+#: Names of one program, which a package's script, that nobody runs here, would have linked to it.
+IPTABLES: Final = tuple(
+    f"{family}{what}" for family in ("iptables", "ip6tables") for what in ("", "-save", "-restore")
+)
+XTABLES: Final = "xtables-nft-multi"
 
 
 def unpack(packages: Sequence[str], tree: Path, work: Path, progress: Progress) -> None:

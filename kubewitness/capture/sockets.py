@@ -17,6 +17,7 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,9 @@ class Owners:
         if not name:
             return None
         place = self._places.get(local[0], "cp")
-        for pid in [*reversed(self._members.get(place, [])), *self._others(place)]:
-            if self._program(pid) == name:
+        # Only one that is not among the likely ones is worth a look at every process of the host.
+        for pid in chain(reversed(self._members.get(place, [])), self._others(place)):
+            if program_of(self._proc / str(pid)) == name:
                 if pid not in self._members[place]:
                     self._members[place].append(pid)
                 self._last[name] = pid
@@ -158,8 +160,9 @@ class Owners:
     def _others(self, place: str) -> Iterator[int]:
         """The processes that are in the network of ``place``."""
         there = _link(f"{self._proc}/{self._members[place][0]}/ns/net")
-        numbers = (int(each.name) for each in self._proc.iterdir() if each.name.isdigit())
-        return (pid for pid in numbers if _link(f"{self._proc}/{pid}/ns/net") == there)
+        for each in self._proc.iterdir():
+            if each.name.isdigit() and _link(f"{each}/ns/net") == there:
+                yield int(each.name)
 
     def _holds(self, pid: int, wanted: str) -> bool:
         directory = f"{self._proc}/{pid}/fd"
@@ -173,16 +176,20 @@ class Owners:
     def _name(self, pid: int, place: str) -> str:
         if known := self._named.get(pid):
             return known
-        name = self._program(pid) or (self._proc / str(pid) / "comm").read_text().strip()
+        name = program_of(self._proc / str(pid)) or (self._proc / str(pid) / "comm").read_text().strip()
         return f"{name}/{self._nodes[place]}" if name in _OF_NODES and place in self._nodes else name
 
-    def _program(self, pid: int) -> str:
-        """What it was started as: the kernel's own name for a process has at most 15 characters."""
-        try:
-            command = (self._proc / str(pid) / "cmdline").read_bytes()
-        except OSError:
-            return ""  # it has ended
-        return command.partition(b"\0")[0].decode(errors="replace").rpartition("/")[2]
+
+def program_of(process: Path) -> str:
+    """What a process, given as its directory in /proc, was started as; "" if it has ended.
+
+    The kernel's own name for it has at most 15 characters.
+    """
+    try:
+        command = (process / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    return command.partition(b"\0")[0].decode(errors="replace").rpartition("/")[2]
 
 
 def _link(path: str) -> str:

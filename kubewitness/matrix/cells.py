@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kubewitness.assets.recipes import MINORS
 from kubewitness.clusters.errors import UsageError
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import Setup
 
-LOCAL_MINORS = ("1.19", *(f"1.{minor}" for minor in range(29, 38)))
 KIND_MINORS = ("1.34", "1.36", "1.37")
 _NAME = re.compile(r"([a-z]+)-(1\.\d+)-([a-z]+)")
 
@@ -53,7 +53,7 @@ class Cell:
 
 MATRIX = tuple(
     Cell(provider, minor, str(setup))
-    for provider, minors in (("local", LOCAL_MINORS), ("kind", KIND_MINORS))
+    for provider, minors in (("local", MINORS), ("kind", KIND_MINORS))
     for minor in reversed(minors)
     for setup in Setup
 )

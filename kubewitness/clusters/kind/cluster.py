@@ -21,11 +21,12 @@ from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.kept import CONTROL_PLANE, PACKAGE_ROOT, KeptCluster
 from kubewitness.clusters.kind import engine
-from kubewitness.clusters.kind.containers import NETWORK, Containers
+from kubewitness.clusters.kind.containers import Containers
 from kubewitness.clusters.kind.engine import Engine
 from kubewitness.clusters.nodeimage.building import node_image
 from kubewitness.clusters.nodes import START_S, is_ready, restricted
 from kubewitness.clusters.storage import Storage
+from kubewitness.model import versions
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import ClusterSpec, Setup
 
@@ -117,7 +118,7 @@ class KindCluster(KeptCluster):
         self._mark("kind_created_s")
         workers = self.spec.node_names
         self.containers.load_images([*workers])
-        address = running.inspect(self.control_plane)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+        address = self.containers.address(self.control_plane)
         self._write_kubeconfigs()
         if self.plain:
             self._speak_plainly(keeper, f"http://{address}:{INSECURE_PORT}")
@@ -242,7 +243,7 @@ def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
     For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer.
     """
     kubelet: dict[str, Any] = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
-    if parse_minor(spec.version) >= (1, 31):
+    if versions.may_refuse_old_control_groups(parse_minor(spec.version)):
         kubelet["failCgroupV1"] = False
     loops = {"extraArgs": {"leader-elect": "false"}}
     etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from kubewitness.capture.sockets import program_of
 from kubewitness.clusters import runs
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.keeping import Keeper
@@ -46,8 +47,10 @@ class Containers:
         """Lets the keeper call a running container's network ``namespace``."""
         found = self.engine.inspect(node)
         self._ids[node] = found["Id"]
-        address = found["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
-        self.keeper.adopt(namespace, found["State"]["Pid"], address, node)
+        self.keeper.adopt(namespace, found["State"]["Pid"], _address(found), node)
+
+    def address(self, node: str) -> str:
+        return _address(self.engine.inspect(node))
 
     def execute(self, node: str, *command: str, within_s: float = _END_S, **more: Any) -> str:
         """What a command inside of a node prints."""
@@ -82,7 +85,8 @@ class Containers:
 
     def kill(self, node: str, program: str) -> None:
         """Ends the processes of a program on a node, if there are any, at once."""
-        send((pid for pid in self.processes(node) if _program(pid) == program), signal.SIGKILL)
+        named = (pid for pid in self.processes(node) if program_of(Path("/proc", str(pid))) == program)
+        send(named, signal.SIGKILL)
 
     def add(self, taints: Sequence[Mapping[str, str]] = ()) -> str:
         """One more node, made and joined in the manner of kind. Returns its name when it has joined."""
@@ -98,12 +102,8 @@ class Containers:
         )  # fmt: skip
         self.adopt(node, node)
         self._wait_for_system(node)
-        addresses = {
-            name: self.engine.inspect(name)["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
-            for name in (model, node)
-        }
         joining = self.execute(model, "cat", _KUBEADM)
-        for old, new in ((model, node), (addresses[model], addresses[node])):
+        for old, new in ((model, node), (_address(pattern), self.address(node))):
             joining = joining.replace(old, new)
         self.write(node, _KUBEADM, tainted(joining, taints))
         self.load_images([node])
@@ -178,8 +178,5 @@ def tainted(joining: str, taints: Sequence[Mapping[str, str]]) -> str:
     return str(yaml.safe_dump_all(documents))
 
 
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode().rpartition("/")[2]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""  # it has ended since
+def _address(inspected: Mapping[str, Any]) -> str:
+    return str(inspected["NetworkSettings"]["Networks"][NETWORK]["IPAddress"])

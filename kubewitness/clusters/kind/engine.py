@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,8 +32,6 @@ NAMESPACE = "engine"
 _START_S = 60.0
 _LOAD_S = 600.0
 _CLAMP = Path(__file__).with_name("clamp.py")
-#: Debian chooses between two programs of these names by links that a package's script makes.
-_TABLES = [f"{name}{kind}" for name in ("iptables", "ip6tables") for kind in ("", "-save", "-restore")]
 
 
 @dataclass
@@ -48,12 +47,12 @@ class Engine:
         """``restricted``: root of this host lacks CAP_SYS_RESOURCE (see clamp)."""
         directory = run.directory / "engine"
         (directory / "bin").mkdir(parents=True)
-        for name in _TABLES:
-            (directory / "bin" / name).symlink_to(tree / "usr" / "sbin" / "xtables-nft-multi")
+        for name in debian.IPTABLES:
+            (directory / "bin" / name).symlink_to(tree / "usr" / "sbin" / debian.XTABLES)
         engine = cls(tree, directory, keeper)
         own = runs.own_directories(directory / "own")
         keeper.namespace(NAMESPACE, binds=own, tmpfs=["/run"], sysctls={"net.ipv4.ip_forward": "1"})
-        keeper.run("links/engine", [_ip(), "link", "set", "lo", "up"], ns=NAMESPACE)
+        keeper.links(NAMESPACE, ["link set lo up"])
         runs.make_control_groups(run.cgroup)
         argv: list[object] = [
             tree / "usr" / "sbin" / "dockerd", "--host", f"unix://{engine.socket}", "--data-root", data_root,
@@ -70,7 +69,7 @@ class Engine:
     def socket(self) -> Path:
         return self.directory / "docker.sock"
 
-    @property
+    @cached_property
     def environment(self) -> dict[str, str]:
         """For the engine's own programs and those that speak to it, such as kind."""
         usr = self.tree / "usr"
@@ -164,7 +163,3 @@ def link(root: Path, target: Path) -> None:
         content = database.read_bytes()
         database.unlink()
         database.write_bytes(content)
-
-
-def _ip() -> str:
-    return shutil.which("ip") or "/sbin/ip"

@@ -22,12 +22,7 @@ PACKAGES = (
     "mount", "nftables", "procps", "sed", "socat", "systemd", "systemd-sysv", "tar", "util-linux",
 )  # fmt: skip
 _LAYOUT = 1  # raised when what is made of the same packages becomes another
-_XTABLES = "xtables-nft-multi"
-#: Debian's scripts would have linked them; all are one program.
-_IPTABLES = tuple(
-    f"{family}{what}" for family in ("iptables", "ip6tables") for what in ("", "-save", "-restore")
-)
-_PROXY_CALLS = ("nft", "conntrack", _XTABLES)
+_PROXY_CALLS = ("nft", "conntrack", debian.XTABLES)
 #: Units that are of use in a container. All others that Debian starts see to a machine.
 _UNITS = ("systemd-journald", "dbus")
 
@@ -71,8 +66,8 @@ def _configure(tree: Path) -> None:
         (tree / "var" / name).symlink_to(target)
     for name in ("passwd", "group"):
         shutil.copy(tree / "usr/share/base-passwd" / f"{name}.master", tree / "etc" / name)
-    for name in _IPTABLES:
-        (tree / "usr/sbin" / name).symlink_to(_XTABLES)
+    for name in debian.IPTABLES:
+        (tree / "usr/sbin" / name).symlink_to(debian.XTABLES)
     authorities = sorted((tree / "usr/share/ca-certificates").rglob("*.crt"))
     bundle = tree / "etc/ssl/certs/ca-certificates.crt"
     bundle.write_text("".join(each.read_text() for each in authorities))
@@ -90,8 +85,8 @@ def _proxy_tools(tree: Path, target: Path) -> Path:
         place = target / file.relative_to(tree)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, place)
-    for name in _IPTABLES:
-        (target / "usr/sbin" / name).symlink_to(_XTABLES)
+    for name in debian.IPTABLES:
+        (target / "usr/sbin" / name).symlink_to(debian.XTABLES)
     for name in ("lib", "lib64"):
         (target / name).symlink_to(f"usr/{name}")
     (target / "run").mkdir()  # for the lock of iptables
