@@ -129,6 +129,8 @@ class Components:
             argv += [f"--insecure-port={INSECURE_PORT}", "--insecure-bind-address=0.0.0.0"]
         elif versions.serves_plaintext(self.minor):
             argv.append("--insecure-port=0")
+        elif self.plain:
+            argv.append(f"--{RELAYED_STREAMS}={MOST_RELAYED_STREAMS}")
         if self.plain:
             return [*argv, "--etcd-servers=http://127.0.0.1:2379", "--authorization-mode=AlwaysAllow"]
         etcd_client = self.etcd_authority.issue("apiserver-etcd-client", "kube-apiserver")
@@ -216,6 +218,12 @@ class Components:
         content = configuration.kube_proxy(client, node, self.minor)
         config = configuration.write_json(self.directory / "nodes" / node / "proxy.json", content)
         return [self.binaries / "kube-proxy", "--config", config]
+
+
+#: All clients of a relay share its few connections, and their watches fill the 100 streams that an API server
+#: allows of each. Go's server then refuses a stream at times (PROTOCOL_ERROR): it counts one as open until
+#: its own loop hears that the last frame is written, and by then the client may have begun the next.
+RELAYED_STREAMS, MOST_RELAYED_STREAMS = "http2-max-streams-per-connection", "1000"
 
 
 def relay(binaries: Path, kubeconfig: Path) -> list[str | Path]:

@@ -61,6 +61,15 @@ def test_an_insecure_port_is_open_where_it_is_wanted_and_closed_elsewhere(
     assert [each for each in argv if each.startswith("--insecure-")] == flags
 
 
+@pytest.mark.parametrize(
+    ("version", "setup", "wide"),
+    [("1.19", Setup.INSECURE, False), ("1.37", Setup.INSECURE, True), ("1.37", Setup.TLS, False)],
+)
+def test_a_relay_may_have_many_streams(version: str, setup: Setup, wide: bool, tmp_path: Path) -> None:
+    argv = texts(parts(version, setup, tmp_path).apiserver())
+    assert ("--http2-max-streams-per-connection=1000" in argv) is wide
+
+
 @pytest.mark.parametrize(("version", "closed"), [("1.19", True), ("1.29", False)])
 def test_control_loops_serve_no_plaintext(version: str, closed: bool, tmp_path: Path) -> None:
     made = parts(version, Setup.INSECURE, tmp_path)

@@ -15,7 +15,13 @@ from typing import Any
 
 from kubewitness.clusters import configuration, network
 from kubewitness.clusters.api import Api, nodes, pods
-from kubewitness.clusters.components import API_PORT, INSECURE_PORT, relay
+from kubewitness.clusters.components import (
+    API_PORT,
+    INSECURE_PORT,
+    MOST_RELAYED_STREAMS,
+    RELAYED_STREAMS,
+    relay,
+)
 from kubewitness.clusters.errors import ClusterError, Refused
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
@@ -259,7 +265,7 @@ def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
         kubelet["rotateCertificates"] = False  # it has none
         url = f"http://{LOOPBACK}:2379"
         etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
-        arguments["etcd-servers"] = url
+        arguments |= {"etcd-servers": url, RELAYED_STREAMS: MOST_RELAYED_STREAMS}
     changes: list[dict[str, Any]] = [
         {
             "kind": "ClusterConfiguration",
