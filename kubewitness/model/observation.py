@@ -56,11 +56,32 @@ UNKNOWN = Speaker("unknown")
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """What could be read of a TLS connection.
+
+    Of TLS 1.3 without its secrets that is ``version``, ``cipher``,
+    ``server_name`` and ``resumed``. Certificates are told by their subjects
+    (RFC 4514). ``inside`` is the protocol that was spoken under it, once its
+    secrets opened it; else ``why_closed`` says why they did not.
+    """
+
+    version: str = ""
+    cipher: str = ""
+    server_name: str = ""
+    alpn: str = ""
+    client_certificate: str = ""
+    server_certificate: str = ""
+    resumed: bool = False
+    inside: str = ""
+    why_closed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """One TCP connection. ``protocol`` is what its bytes turned out to be.
 
-    ``server_listens`` is True when the SYN was seen, so that the direction is
-    certain. ``complete`` is False when bytes are missing (lost packets or a
+    ``upgraded_to`` is what an answer of 101 let the ends speak from then on,
+    such as ``SPDY/3.1`` or ``websocket``. ``complete`` is False when bytes are missing (lost packets or a
     connection joined mid-stream): nothing may be concluded from absence on it.
     """
 
@@ -72,12 +93,12 @@ class Connection:
     first_frame: int
     last_frame: int
     opened_ns: int
-    protocol: str  # http/1.1 | h2 | tls | upgraded | unknown | empty
+    protocol: str  # http/1.1 | h2 | tls | unknown | empty
     syn_seen: bool
     complete: bool
     why_incomplete: str = ""
-    tls_version: str = ""
-    tls_cipher: str = ""
+    tls: Tls | None = None
+    upgraded_to: str = ""
     bytes_to_server: int = 0
     bytes_to_client: int = 0
 

@@ -1,67 +1,31 @@
-"""A conversation with the API server over HTTP/1.1: requests, answers and watch events."""
+"""A conversation with the API server: exchanges one after the other in HTTP/1.1, side by side in HTTP/2."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from typing import NamedTuple
 
-from kubewitness.model.observation import ApiObject, ApiRequest, ApiResponse, WatchEvent
-from kubewitness.wire.content import body_object, uncompressed
 from kubewitness.wire.errors import DecodeError
+from kubewitness.wire.exchange import SWITCHING_PROTOCOLS, Exchange
 from kubewitness.wire.http1 import End, Head, MessageReader, Piece
+from kubewitness.wire.http2 import Headers
 from kubewitness.wire.spans import Span
-from kubewitness.wire.target import target
 from kubewitness.wire.towards import Towards
-from kubewitness.wire.watch import WatchStream
 from kubewitness.wire.witness import Witness
 
 _LONGEST_UNASKED = 1 << 20
-
-
-class _Body(NamedTuple):
-    object: ApiObject | None
-    size: int
-    sha256: str
-    why: str  # the object is None although there should be one
-
-
-class _Message:
-    """A message that is arriving."""
-
-    def __init__(self, head: Head) -> None:
-        self.head = head
-        self.span = head.span
-        self.content_type = head.headers.get("content-type", "")
-        self._parts: list[bytes] = []
-
-    def add(self, piece: Piece) -> None:
-        self._parts.append(piece.data)
-        self.span = self.span.join(piece.span)
-
-    def body(self) -> _Body:
-        data, found, why = b"".join(self._parts), None, ""
-        try:
-            data = uncompressed(data, self.head.headers.get("content-encoding", ""))
-            found = body_object(self.content_type, data)
-        except DecodeError as error:
-            why = str(error)
-        return _Body(found, len(data), hashlib.sha256(data).hexdigest() if data else "", why)
+#: Each is at most a frame of HTTP/2; servers that refuse a request say little.
+_MOST_EARLY_PARTS = 64
 
 
 class ApiConversation:
-    """Pairs requests and responses in order; a response is read once its request is complete."""
+    """HTTP/1.1: pairs requests and responses in order; a response is read once its request is complete."""
 
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
         self._requests = MessageReader()
         self._responses = MessageReader()
-        self._asked: deque[ApiRequest] = deque()
-        self._asking: _Message | None = None
-        self._answering: _Message | None = None
-        self._watch: WatchStream | None = None
-        self._position = 0
-        self._exchanges = 0
+        self._asking = Exchange(witness, 1)
+        self._asked: deque[Exchange] = deque()
         self._over = False
 
     def data(self, towards: Towards, payload: bytes, span: Span) -> None:
@@ -77,138 +41,97 @@ class ApiConversation:
 
     def _advance(self) -> None:
         while (part := self._requests.next()) is not None:
-            self._request_part(part)
+            if isinstance(part, End):
+                self._asking.asked(part.span)
+                self._asked.append(self._asking)
+                self._asking = Exchange(self._witness, self._asking.number + 1)
+            else:
+                self._asking.ask(part)
         while self._asked and not self._over:
-            request = self._asked[0]
-            answer = self._responses.next(request.method)
+            exchange = self._asked[0]
+            assert exchange.request is not None
+            answer = self._responses.next(exchange.request.method)
             if answer is None:
                 return
-            self._response_part(request, answer)
+            if isinstance(answer, End):
+                status = exchange.answered(answer.span)
+                if status >= 200 or status == SWITCHING_PROTOCOLS:
+                    self._asked.popleft()
+                self._over = status == SWITCHING_PROTOCOLS
+            else:
+                exchange.answer(answer)
         if self._responses.unread > _LONGEST_UNASKED and not self._asked:
             raise DecodeError(f"the server said {self._responses.unread} bytes that nobody asked for")
 
-    def _request_part(self, part: Head | Piece | End) -> None:
-        if isinstance(part, Head):
-            self._asking = _Message(part)
-        elif self._asking is None:
-            raise DecodeError("a request's body came before its head")
-        elif isinstance(part, Piece):
-            self._asking.add(part)
+
+class ApiStreams:
+    """HTTP/2: an exchange per stream. An answer that comes before its request is complete waits for that."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+        self._exchanges: dict[int, Exchange] = {}
+        self._early: dict[int, list[Head | Piece | None]] = {}  # None: the answer's end
+
+    def headers(self, towards: Towards, stream: int, headers: Headers, span: Span) -> None:
+        if towards is Towards.SERVER:
+            if stream in self._exchanges:
+                return  # trailers
+            parts = headers.get(":method", ""), headers.get(":path", ""), "HTTP/2"
+            self._exchanges[stream] = Exchange(self._witness, stream)
+            self._exchanges[stream].ask(Head(parts, _ordinary(headers), span))
+        elif ":status" in headers:
+            status = headers[":status"]
+            if not (len(status) == 3 and status.isascii() and status.isdigit()):
+                raise DecodeError(f"wanted a status, found {status!r:.40}")
+            if status >= "200":  # of those before it nothing is told
+                self._answer(stream, Head(("HTTP/2", status, ""), _ordinary(headers), span))
+
+    def body(self, towards: Towards, stream: int, data: bytes, span: Span) -> None:
+        exchange = self._exchanges.get(stream)
+        if exchange is not None:
+            piece = Piece(data, span)
+            if towards is Towards.SERVER:
+                exchange.ask(piece)
+            else:
+                self._answer(stream, piece)
+
+    def ended(self, towards: Towards, stream: int) -> None:
+        exchange = self._exchanges.get(stream)
+        if exchange is None:
+            return
+        if towards is Towards.CLIENT:
+            self._answer(stream, None)
+        elif exchange.request is None:
+            exchange.asked()
+            for part in self._early.pop(stream, []):
+                self._answer(stream, part)
+
+    def reset(self, stream: int) -> None:
+        """An answer that came before its request's end is told all the same: servers refuse large ones so."""
+        if stream in self._early:
+            self.ended(Towards.SERVER, stream)
+        self._exchanges.pop(stream, None)
+
+    def _answer(self, stream: int, part: Head | Piece | None) -> None:
+        exchange = self._exchanges.get(stream)
+        if exchange is None:
+            return
+        if exchange.request is None:
+            early = self._early.setdefault(stream, [])
+            early.append(part)
+            if len(early) > _MOST_EARLY_PARTS:
+                raise DecodeError(f"the answer to the unfinished request of stream {stream} has no end")
+        elif part is None:
+            if exchange.answering:
+                exchange.answered()
+            del self._exchanges[stream]
         else:
-            self._asking.span = self._asking.span.join(part.span)
-            self._asked_for(self._asking)
-            self._asking = None
+            exchange.answer(part)
 
-    def _asked_for(self, message: _Message) -> None:
-        self._exchanges += 1
-        method, uri, _ = message.head.parts
-        about, body = target(method, uri), message.body()
-        name = about.name
-        if about.verb == "create" and not name and body.object:
-            metadata = body.object.get("metadata")
-            name = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
-        request = ApiRequest(
-            **self._witness.place(Towards.SERVER, message.span, self._exchanges),
-            method=method,
-            path=about.path,
-            query=about.query,
-            headers=message.head.headers,
-            verb=about.verb,
-            group=about.group,
-            version=about.version,
-            resource=about.resource,
-            subresource=about.subresource,
-            namespace=about.namespace,
-            name=name,
-            content_type=message.content_type,
-            body=body.object,
-            body_bytes=body.size,
-            body_sha256=body.sha256,
-        )
-        self._asked.append(request)
-        self._witness.tell(request)
-        if body.why:
-            why = f"the body of {method} {about.path}: {body.why}"
-            self._witness.undecoded(Towards.SERVER, message.span, request.stream, why)
 
-    def _response_part(self, request: ApiRequest, part: Head | Piece | End) -> None:
-        if isinstance(part, Head):
-            self._answering = _Message(part)
-            if request.verb == "watch" and part.parts[1] == "200":
-                self._watch_opens(request, self._answering)
-            return
-        message = self._answering
-        if message is None:
-            raise DecodeError("a response's body came before its head")
-        if isinstance(part, End):
-            message.span = message.span.join(part.span)
-            self._answered(request, message)
-        elif request.verb == "watch" and message.head.parts[1] == "200":
-            self._watched(request, part)
-        else:
-            message.add(part)
-
-    def _answered(self, request: ApiRequest, message: _Message) -> None:
-        status = int(message.head.parts[1])
-        self._answering = None
-        if 100 <= status < 200 and status != 101:
-            return  # the final answer is still to come
-        self._asked.popleft()
-        if request.verb == "watch" and status == 200:
-            if self._watch is not None and self._watch.within_event:
-                why = f"the watch of {request.path} ended within an event"
-                self._witness.undecoded(Towards.CLIENT, message.span, request.stream, why)
-            self._watch = None
-            return
-        self._respond(request, message, message.body())
-        if status == 101:
-            self._witness.protocol = "upgraded"
-            self._over = True
-
-    def _respond(self, request: ApiRequest, message: _Message, body: _Body) -> None:
-        self._witness.tell(
-            ApiResponse(
-                **self._witness.place(Towards.CLIENT, message.span, request.stream),
-                request=request,
-                status=int(message.head.parts[1]),
-                content_type=message.content_type,
-                headers=message.head.headers,
-                body=body.object,
-                body_bytes=body.size,
-                body_sha256=body.sha256,
-            )
-        )
-        if body.why:
-            why = f"the answer to {request.method} {request.path}: {body.why}"
-            self._witness.undecoded(Towards.CLIENT, message.span, request.stream, why)
-
-    def _watch_opens(self, request: ApiRequest, message: _Message) -> None:
-        """The answer to a watch is given as soon as its head is there: its body need not end."""
-        self._position, why = 0, ""
-        try:
-            self._watch = WatchStream(message.content_type, message.head.headers.get("content-encoding", ""))
-        except DecodeError as error:
-            why = str(error)
-        self._respond(request, message, _Body(None, 0, "", why))
-
-    def _watched(self, request: ApiRequest, piece: Piece) -> None:
-        if self._watch is None:
-            return
-        self._watch.append(piece)
-        for data, span in self._watch.frames():
-            self._position += 1
-            try:
-                kind, found = self._watch.event(data)
-            except DecodeError as error:
-                why = f"event {self._position} of the watch of {request.path}: {error}"
-                self._witness.undecoded(Towards.CLIENT, span, request.stream, why)
-                continue
-            self._witness.tell(
-                WatchEvent(
-                    **self._witness.place(Towards.CLIENT, span, request.stream),
-                    request=request,
-                    type=kind,
-                    object=found,
-                    position=self._position,
-                )
-            )
+def _ordinary(headers: Headers) -> Headers:
+    """Without those of HTTP/2's own; the authority is what Host is in HTTP/1.1 (RFC 9113, 8.3.1)."""
+    own = {name: value for name, value in headers.items() if not name.startswith(":")}
+    if ":authority" in headers:
+        own.setdefault("host", headers[":authority"])
+    return own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubewitness.model.observation import ApiObject
 from kubewitness.wire.errors import DecodeError
-from kubewitness.wire.inflate import Inflater
+from kubewitness.wire.inflate import inflater_of
 from kubewitness.wire.protobuf import MAGIC, decode
 from kubewitness.wire.scalars import parsed_json
 
@@ -12,12 +12,10 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 def uncompressed(data: bytes, encoding: str) -> bytes:
-    """``data`` without its Content-Encoding or grpc-encoding."""
-    if encoding in ("", "identity"):
+    """``data`` without its grpc-encoding."""
+    inflater = inflater_of(encoding)
+    if inflater is None:
         return data
-    if encoding != "gzip":
-        raise DecodeError(f"wanted a body in gzip or as it is, found encoding {encoding!r}")
-    inflater = Inflater()
     plain = inflater.feed(data)
     if not inflater.complete:
         raise DecodeError(f"a gzip body of {len(data)} bytes is cut off")
@@ -29,12 +27,17 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def holds_object(content_type: str) -> bool:
+    """Whether a body of this kind is an object that is read here."""
+    kind = media_type(content_type)
+    return kind in (PROTOBUF, "application/json") or kind.endswith("+json")
+
+
 def body_object(content_type: str, data: bytes) -> ApiObject | None:
     """The object in a body; None where its kind of content has no object (or none that is read here)."""
-    kind = media_type(content_type)
-    if kind == PROTOBUF and data.startswith(MAGIC):
-        return decode(data)
-    if data and (kind == "application/json" or kind.endswith("+json")):
-        found = parsed_json(data)
-        return found if isinstance(found, dict) else None
-    return None
+    if not data or not holds_object(content_type):
+        return None
+    if media_type(content_type) == PROTOBUF:
+        return decode(data) if data.startswith(MAGIC) else None
+    found = parsed_json(data)
+    return found if isinstance(found, dict) else None

@@ -1,61 +1,56 @@
-"""A connection's protocol, told from its first bytes, and the decoder that fits it."""
+"""One connection, read as what it turns out to be."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
 
 from kubewitness.model.observation import Connection
-from kubewitness.wire.api import ApiConversation
+from kubewitness.wire.api import ApiConversation, ApiStreams
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.etcd import EtcdConversation
-from kubewitness.wire.http1 import METHODS
-from kubewitness.wire.http2 import PREFACE, Http2Conversation
+from kubewitness.wire.http2 import Http2Conversation, Streams
+from kubewitness.wire.opening import Handler, Opening
 from kubewitness.wire.spans import Span
-from kubewitness.wire.tls import CLIENT_HELLO, TlsConversation
+from kubewitness.wire.streams import ApiOrEtcd
+from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
 from kubewitness.wire.witness import Witness
 
-_STARTS = {CLIENT_HELLO: "tls", PREFACE: "h2"} | {f"{m} ".encode(): "http/1.1" for m in METHODS}
-#: A server that says this much before its client says anything speaks none of the protocols known here.
-_LONGEST_GREETING = 1 << 16
-
-
-class Handler(Protocol):
-    def data(self, towards: Towards, payload: bytes, span: Span, /) -> None: ...
-
-    def end(self, towards: Towards) -> None: ...
+API, ETCD, EITHER = "api", "etcd", "api or etcd"
 
 
 class Conversation:
-    """Reads one connection. ``serves`` is what its server is expected to be: api, etcd or nothing."""
+    """``serves`` is what its server is expected to be: API, ETCD, EITHER or ``""``, nothing to decode."""
 
-    def __init__(self, witness: Witness, serves: str) -> None:
+    def __init__(self, witness: Witness, serves: str, keys: KeyLog | None) -> None:
         self.witness = witness
         self.serves = serves
         self.failure = ""
-        self._handler: Handler | None = None
-        self._early: list[tuple[Towards, bytes, Span]] = []
-        self._start = b""
-        self._greeting = 0
+        self._keys = keys if serves else None
+        self._tls: TlsConversation | None = None
+        self._opening: Opening | None = Opening(self._handler_of)
+        self._inside: Opening | None = None
+        self._protocol = ""
 
     def data(self, towards: Towards, payload: bytes, span: Span) -> None:
-        if self._handler is not None:
-            self._pass_on(towards, payload, span)
-        elif self.witness.protocol == "empty" and not self.failure:
-            self._sniff(towards, payload, span)
+        if self._opening is None:
+            return
+        try:
+            self._opening.data(towards, payload, span)
+        except DecodeError as error:
+            self._fail(str(error))
+            self.witness.undecoded(towards, span, 0, str(error))
 
     def end(self, towards: Towards) -> None:
-        if self._early and towards is Towards.SERVER:
-            self._decide("unknown")
-        if self._handler is not None:
-            try:
-                self._handler.end(towards)
-            except DecodeError as error:
-                self._fail(str(error))
+        if self._opening is None:
+            return
+        try:
+            self._opening.end(towards)
+        except DecodeError as error:
+            self._fail(str(error))
 
     def abort(self) -> None:
-        self._handler = None
-        self._early.clear()
+        self._opening = None
 
     def missing(self) -> str:
         """Why something of this connection may be absent from the history; ``""`` if nothing is."""
@@ -63,15 +58,20 @@ class Conversation:
             return ""
         if gap := self.witness.flow.hole() or self.failure:
             return gap
-        if self.witness.protocol == "unknown" or (self.serves, self.witness.protocol) == ("api", "h2"):
-            return f"its protocol ({self.witness.protocol}) is not decoded on a port of {self.serves}"
+        tls = self._tls.tls if self._tls else None
+        if tls and self._keys is not None and tls.version and tls.why_closed:
+            return f"what it said under TLS is not decoded: {tls.why_closed}"
+        for protocol in (self._protocol, self._inside.protocol if self._inside else ""):
+            if protocol == "unknown":
+                return f"its protocol ({protocol}) is not decoded on a port of {self.serves}"
         return ""
 
     def connection(self) -> Connection:
-        flow, witness = self.witness.flow, self.witness
+        flow = self.witness.flow
         why = flow.hole() or self.failure
-        client, server = witness.speakers()
+        client, server = self.witness.speakers()
         spoken = flow.to_server.count or flow.to_client.count
+        tls = self._tls.tls if self._tls else None
         return Connection(
             number=flow.number,
             client=flow.client,
@@ -81,52 +81,34 @@ class Conversation:
             first_frame=flow.first_frame,
             last_frame=flow.last_frame,
             opened_ns=flow.opened_ns,
-            protocol="unknown" if spoken and witness.protocol == "empty" else witness.protocol,
+            protocol=self._protocol or ("unknown" if spoken else "empty"),
             syn_seen=flow.syn_seen,
             complete=not why,
             why_incomplete=why,
-            tls_version=witness.tls_version,
-            tls_cipher=witness.tls_cipher,
+            tls=replace(tls, inside=self._inside.protocol) if tls and self._inside else tls,
+            upgraded_to=self.witness.upgraded_to,
             bytes_to_server=flow.to_server.count,
             bytes_to_client=flow.to_client.count,
         )
 
-    def _sniff(self, towards: Towards, payload: bytes, span: Span) -> None:
-        self._early.append((towards, payload, span))
-        if towards is Towards.SERVER:
-            self._start += payload[: len(PREFACE) - len(self._start)]
-            for start, protocol in _STARTS.items():
-                if self._start.startswith(start):
-                    self._decide(protocol)
-                    return
-            if not any(start.startswith(self._start) for start in _STARTS):
-                self._decide("unknown")
-        else:
-            self._greeting += len(payload)
-            if self._greeting > _LONGEST_GREETING:
-                self._decide("unknown")
+    def _handler_of(self, protocol: str) -> Handler | None:
+        self._protocol = protocol
+        if protocol != "tls":
+            return self._plain(protocol)
+        self._inside = Opening(self._plain)
+        self._tls = TlsConversation(self._keys, self._inside)
+        return self._tls
 
-    def _decide(self, protocol: str) -> None:
-        self.witness.protocol = protocol
-        if protocol == "tls":
-            self._handler = TlsConversation(self.witness)
-        elif (protocol, self.serves) == ("http/1.1", "api"):
-            self._handler = ApiConversation(self.witness)
-        elif (protocol, self.serves) == ("h2", "etcd"):
-            self._handler = Http2Conversation(EtcdConversation(self.witness))
-        early, self._early = self._early, []
-        for towards, payload, span in early:
-            if self._handler is not None:
-                self._pass_on(towards, payload, span)
-
-    def _pass_on(self, towards: Towards, payload: bytes, span: Span) -> None:
-        try:
-            if self._handler is not None:
-                self._handler.data(towards, payload, span)
-        except DecodeError as error:
-            self._fail(str(error))
-            self.witness.undecoded(towards, span, 0, str(error))
+    def _plain(self, protocol: str) -> Handler | None:
+        """On a port of etcd HTTP/1.1 is its health and its metrics: nothing of the cluster's state."""
+        if protocol == "http/1.1" and self.serves in (API, EITHER):
+            return ApiConversation(self.witness)
+        if protocol == "h2" and self.serves:
+            api, etcd = ApiStreams(self.witness), EtcdConversation(self.witness)
+            readers: dict[str, Streams] = {API: api, ETCD: etcd, EITHER: ApiOrEtcd(api, etcd)}
+            return Http2Conversation(readers[self.serves])
+        return None
 
     def _fail(self, why: str) -> None:
         self.failure = why
-        self._handler = None
+        self._opening = None

@@ -16,9 +16,10 @@ from kubewitness.model.observation import (
     Undecoded,
     WatchEvent,
 )
-from kubewitness.wire.conversation import Conversation
+from kubewitness.wire.conversation import API, EITHER, ETCD, Conversation
 from kubewitness.wire.packet import segment
 from kubewitness.wire.tcp import Flow, Reassembler
+from kubewitness.wire.tls import KeyLog
 from kubewitness.wire.witness import SpeakerOf, Witness
 
 _Message = TypeVar("_Message", bound=Observation)
@@ -27,16 +28,26 @@ _Message = TypeVar("_Message", bound=Observation)
 class Decoder:
     """Feed it every packet of a capture, in order; it keeps all that it has observed.
 
-    ``api_ports`` are where an API server (or a relay before it) may speak
-    plaintext HTTP/1.1, ``etcd_ports`` where etcd may speak plaintext gRPC.
-    What is said on other ports is not decoded, though its connections are
-    listed. ``speaker_of(local, remote, opened_ns)`` names the process that
+    ``api_ports`` are where an API server (or a relay before it) may speak,
+    ``etcd_ports`` where etcd may; if there are neither, every port is looked
+    at. What is said on other ports is not decoded, though its connections are
+    listed. TLS is opened with the secrets of ``keys``, which may still be
+    growing; without them it stays closed, and that counts as nothing missing.
+    ``speaker_of(local, remote, opened_ns)`` names the process that
     owns the socket whose local end is ``local``; it is asked when a message
     is observed, and again for as long as it answers UNKNOWN.
     """
 
-    def __init__(self, api_ports: frozenset[int], etcd_ports: frozenset[int], speaker_of: SpeakerOf) -> None:
-        self._serves = dict.fromkeys(etcd_ports, "etcd") | dict.fromkeys(api_ports, "api")
+    def __init__(
+        self,
+        api_ports: frozenset[int],
+        etcd_ports: frozenset[int],
+        speaker_of: SpeakerOf,
+        keys: KeyLog | None = None,
+    ) -> None:
+        self._serves = dict.fromkeys(etcd_ports, ETCD) | dict.fromkeys(api_ports, API)
+        self._elsewhere = "" if self._serves else EITHER
+        self._keys = keys
         self._speaker_of = speaker_of
         self._reassembler = Reassembler(api_ports | etcd_ports, self._conversation)
         self._conversations: list[Conversation] = []
@@ -63,7 +74,7 @@ class Decoder:
 
     def _conversation(self, flow: Flow) -> Conversation:
         witness = Witness(flow, self._speaker_of, self._observations.append)
-        conversation = Conversation(witness, self._serves.get(flow.server.port, ""))
+        conversation = Conversation(witness, self._serves.get(flow.server.port, self._elsewhere), self._keys)
         self._conversations.append(conversation)
         return conversation
 

@@ -118,7 +118,10 @@ class Http2Conversation:
         except hpack.HPACKError as error:
             raise DecodeError(f"a header block cannot be decompressed: {error}") from error
         if isinstance(opened, h2.HeadersFrame):
-            headers = {bytes(n).decode("latin-1"): bytes(v).decode("latin-1") for n, v in listed}
+            headers: Headers = {}
+            for raw_name, raw_value in listed:
+                name, value = bytes(raw_name).decode("latin-1"), bytes(raw_value).decode("latin-1")
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
             self._streams.headers(towards, opened.stream_id, headers, span)
             if "END_STREAM" in opened.flags:
                 self._streams.ended(towards, opened.stream_id)

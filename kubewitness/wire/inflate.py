@@ -36,3 +36,12 @@ class Inflater:
             data = self._member.unused_data
         self.complete = self._member.eof
         return plain
+
+
+def inflater_of(encoding: str) -> Inflater | None:
+    """What unpacks a Content-Encoding or grpc-encoding; None where nothing is packed."""
+    if encoding in ("", "identity"):
+        return None
+    if encoding != "gzip":
+        raise DecodeError(f"wanted a body in gzip or as it is, found encoding {encoding!r}")
+    return Inflater()

@@ -32,9 +32,7 @@ class Witness:
 
     def __init__(self, flow: Flow, speaker_of: SpeakerOf, tell: Callable[[Observation], None]) -> None:
         self.flow = flow
-        self.protocol = "empty"
-        self.tls_version = ""
-        self.tls_cipher = ""
+        self.upgraded_to = ""
         self.tell = tell
         self._speaker_of = speaker_of
         self._client = UNKNOWN

@@ -112,7 +112,7 @@ def test_what_follows_an_upgrade_is_not_read() -> None:
     found = history(packets)
     assert [o.status for o in found.observations if isinstance(o, ApiResponse)] == [101]
     assert len(found.observations) == 2
-    assert found.connections[0].protocol == "upgraded"
+    assert found.connections[0].upgraded_to == "websocket"
     assert found.missing == ()
 
 

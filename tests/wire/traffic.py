@@ -11,8 +11,9 @@ from itertools import pairwise
 from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import Endpoint, Observation, Speaker
 from kubewitness.wire.decoder import Decoder
+from kubewitness.wire.tls import KeyLog
 
-API, ETCD = 8080, 2379
+API, API_TLS, ETCD = 8080, 6443, 2379
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 STATISTICS = CaptureStatistics(packets=0, dropped=0, interfaces=("lo",))
 
@@ -95,8 +96,8 @@ def speaker_of(local: Endpoint, _remote: Endpoint, _opened_ns: int) -> Speaker:
     return Speaker("kube-scheduler", 2)
 
 
-def decoder() -> Decoder:
-    return Decoder(frozenset({API}), frozenset({ETCD}), speaker_of)
+def decoder(keys: KeyLog | None = None) -> Decoder:
+    return Decoder(frozenset({API, API_TLS}), frozenset({ETCD}), speaker_of, keys)
 
 
 def feed(
@@ -110,8 +111,8 @@ def feed(
     return into, seen
 
 
-def history(packets: Iterable[bytes]) -> History:
-    return feed(packets)[0].finish(STATISTICS)
+def history(packets: Iterable[bytes], keys: KeyLog | None = None) -> History:
+    return feed(packets, decoder(keys))[0].finish(STATISTICS)
 
 
 def request(

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import gzip
+
+from hyperframe import frame as h2
+
+from kubewitness.model.observation import ApiRequest, ApiResponse, Observation, WatchEvent
+from tests.wire.grpc_traffic import Side, client_start, data
+from tests.wire.traffic import Talk, history
+
+POD = b'{"kind":"Pod","metadata":{"name":"p"}}'
+EVENT = b'{"type":"ADDED","object":{"kind":"Pod"}}\n'
+
+
+class Client:
+    """Asks and answers over one connection."""
+
+    def __init__(self) -> None:
+        self.talk = Talk()
+        self._client, self._server = Side(), Side()
+        self.packets = self.talk.open() + self.talk.ask(client_start())
+
+    def ask(self, stream: int, method: str, path: str, *, ends: bool = True) -> None:
+        listed = [
+            (":method", method), (":scheme", "http"), (":path", path), (":authority", "k"),
+            ("content-type", "application/json"),
+        ]  # fmt: skip
+        self.send(self._client.headers(stream, listed, ends=ends), to_server=True)
+
+    def answer(self, stream: int, status: str, *more: tuple[str, str], ends: bool = False) -> None:
+        listed = [(":status", status), ("content-type", "application/json"), *more]
+        self.send(self._server.headers(stream, listed, ends=ends), to_server=False)
+
+    def trailers(self, stream: int) -> None:
+        self.send(self._server.headers(stream, [("x-checksum", "1")], ends=True), to_server=False)
+
+    def send(self, said: bytes, *, to_server: bool) -> None:
+        self.packets += self.talk.say(said, to_server=to_server, cuts=[7, 50])
+
+    def seen(self) -> tuple[Observation, ...]:
+        found = history(self.packets)
+        assert found.missing == ()
+        return found.observations
+
+
+def test_streams_side_by_side_are_told_apart() -> None:
+    client = Client()
+    client.ask(1, "GET", "/api/v1/pods?watch=1")
+    client.ask(3, "POST", "/api/v1/namespaces/d/pods", ends=False)
+    client.answer(1, "200")
+    client.send(data(1, EVENT[:9]), to_server=False)
+    client.send(data(3, POD, ends=True), to_server=True)
+    client.answer(3, "201")
+    client.send(data(3, POD[:5]), to_server=False)
+    client.send(data(1, EVENT[9:] + EVENT, pad=20), to_server=False)
+    client.send(data(3, POD[5:], ends=True), to_server=False)
+    watch, opened, post, first, second, created = client.seen()
+    assert isinstance(post, ApiRequest)
+    assert isinstance(created, ApiResponse)
+    assert isinstance(first, WatchEvent)
+    assert isinstance(second, WatchEvent)
+    assert isinstance(opened, ApiResponse)
+    assert (post.verb, post.name, post.headers["host"], post.stream) == ("create", "p", "k", 3)
+    assert (created.request, created.status, created.body) == (post, 201, post.body)
+    assert (opened.request, first.request, first.position, second.position) == (watch, watch, 1, 2)
+
+
+def test_trailers_and_interim_answers_are_no_answers() -> None:
+    client = Client()
+    client.ask(1, "GET", "/api/v1/namespaces/d/pods/p")
+    client.answer(1, "103")
+    client.answer(1, "200")
+    client.send(data(1, POD), to_server=False)
+    client.trailers(1)
+    _, answer = client.seen()
+    assert isinstance(answer, ApiResponse)
+    assert (answer.status, answer.body_bytes) == (200, len(POD))
+
+
+def test_an_answer_before_the_end_of_its_request_waits_for_it() -> None:
+    client = Client()
+    client.ask(1, "POST", "/api/v1/namespaces/d/pods", ends=False)
+    client.answer(1, "413", ends=True)
+    client.send(data(1, POD, ends=True), to_server=True)
+    answered, asked = client.seen()  # in the order of their last packets
+    assert isinstance(answered, ApiResponse)
+    assert (answered.request, answered.status) == (asked, 413)
+
+
+def test_a_request_that_is_refused_and_reset_is_told_with_its_answer() -> None:
+    client = Client()
+    client.ask(1, "POST", "/api/v1/namespaces/d/pods", ends=False)
+    client.answer(1, "413", ends=True)
+    client.send(h2.RstStreamFrame(1, 0).serialize(), to_server=False)
+    _, answered = client.seen()
+    assert isinstance(answered, ApiResponse)
+    assert answered.status == 413
+
+
+def test_a_body_in_gzip() -> None:
+    client = Client()
+    client.ask(1, "GET", "/api/v1/namespaces/d/pods/p")
+    client.answer(1, "200", ("content-encoding", "gzip"))
+    client.send(data(1, gzip.compress(POD), ends=True), to_server=False)
+    _, answer = client.seen()
+    assert isinstance(answer, ApiResponse)
+    assert answer.body == {"kind": "Pod", "metadata": {"name": "p"}}
+
+
+def test_the_answer_to_what_was_reset_is_nobodys() -> None:
+    client = Client()
+    client.ask(1, "GET", "/api/v1/pods?watch=1")
+    client.answer(1, "200")
+    client.send(h2.RstStreamFrame(1, 8).serialize(), to_server=True)
+    client.send(data(1, EVENT, ends=True), to_server=False)
+    assert [type(each).__name__ for each in client.seen()] == ["ApiRequest", "ApiResponse"]
