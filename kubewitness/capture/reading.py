@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from scapy.error import Scapy_Exception
-from scapy.utils import RawPcapNgReader
+from typing import Any, BinaryIO
 
 from kubewitness.capture.barriers import MARKER
+from kubewitness.capture.files import BrokenCapture, CaptureFile, Packet
 from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
 from kubewitness.wire.decoder import Decoder
+from kubewitness.wire.errors import DecodeError
+from kubewitness.wire.tls import KeyLog
 
-API_PORTS, ETCD_PORTS = frozenset({8080}), frozenset({2379})
+FILE, KEYS_FILE = "capture.pcapng", "keys.log"
+API_PORTS, API_TLS_PORTS, ETCD_PORTS = frozenset({8080}), frozenset({6443}), frozenset({2379})
 _MATCH_NS = 1_000_000_000
 
 
@@ -61,40 +62,45 @@ def _speaker(process: dict[str, Any] | None) -> Speaker:
 
 
 class Reading:
-    """The files of one capture in ``directory``, decoded as far as they have been written."""
+    """The files of one capture in ``directory``, decoded as far as they have been written.
+
+    TLS is opened where the directory has a key log, of the API server's and etcd's connections.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self.file = directory / "capture.pcapng"
+        self.file = directory / FILE
         self._sockets = Sockets(directory / "sockets.jsonl")
-        self._decoder = Decoder(API_PORTS, ETCD_PORTS, self._sockets.speaker_of)
-        self._packets: RawPcapNgReader | None = None
-        self._frames = 0
+        self._keys = _Keys(directory / KEYS_FILE)
+        ports = API_PORTS if self._keys.log is None else API_PORTS | API_TLS_PORTS
+        self._decoder = Decoder(ports, ETCD_PORTS, self._sockets.speaker_of, self._keys.log)
+        self._packets: CaptureFile | None = None
+        self._open_file: BinaryIO | None = None
 
     def read_to(self, frame: int) -> None:
         """Decodes up to packet number ``frame``; the capture must hold it."""
         self._sockets.learn()
+        self._keys.learn()
         if self._packets is None:
-            self._packets = self._open()
-        while self._frames < frame:
-            try:
-                data, meta = self._packets._read_packet(size=1 << 18)
-            except (EOFError, Scapy_Exception) as error:
-                raise BrokenEvidence(
-                    f"{self.file} should hold {frame} packets, but ends or is garbled after {self._frames}"
-                ) from error
-            self._frames += 1
-            self._decoder.feed(self._frames, ((meta.tshigh << 32) + meta.tslow) * 1000, data)
+            self._open_file = self._open()
+            self._packets = CaptureFile(self._open_file, str(self.file))
+        while self._packets.packets < frame:
+            packet = self._next(self._packets, frame)
+            self._decoder.feed(self._packets.packets, packet.time_ns, packet.data, packet.link)
 
-    def _open(self) -> RawPcapNgReader:
+    def _open(self) -> BinaryIO:
         try:
-            file = self.file.open("rb")
+            return self.file.open("rb")
         except OSError as error:
-            raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
+            raise BrokenEvidence(f"{self.file} is no readable capture: {error}") from error
+
+    def _next(self, packets: CaptureFile, wanted: int) -> Packet:
+        why = "ends"
         try:
-            return RawPcapNgReader(file)  # type: ignore[arg-type]  # its metaclass takes files, too
-        except (EOFError, Scapy_Exception) as error:
-            file.close()
-            raise BrokenEvidence(f"{self.file} is no readable pcapng file: {error}") from error
+            if packet := packets.next():
+                return packet
+        except BrokenCapture as error:
+            why = f"is garbled ({error})"
+        raise BrokenEvidence(f"{self.file} should hold {wanted} packets, but {why} after {packets.packets}")
 
     def history(self, first: int, last: int, statistics: CaptureStatistics) -> History:
         """What the packets ``first`` to ``last`` showed, with the whole capture's connections and gaps."""
@@ -107,13 +113,36 @@ class Reading:
         """The packets from ``first`` to ``last`` in whose bytes ``marker`` appears: barriers, and others."""
         barriers: list[int] = []
         others: list[int] = []
-        with self._open() as packets:
+        with self._open() as file:
+            packets = CaptureFile(file, str(self.file))
             for number in range(1, last + 1):
-                data, _ = packets._read_packet(size=1 << 18)
+                data = self._next(packets, last).data
                 if number >= first and marker in data:
                     (barriers if MARKER in data else others).append(number)
         return barriers, others
 
     def close(self) -> None:
-        if self._packets is not None:
-            self._packets.close()
+        if self._open_file is not None:
+            self._open_file.close()
+
+
+class _Keys:
+    """A key log that grows. There is none if its file is not there from the beginning."""
+
+    def __init__(self, file: Path) -> None:
+        self.log = KeyLog() if file.exists() else None
+        self._file = file
+        self._read = 0
+
+    def learn(self) -> None:
+        """Takes in the lines that were added since the last time."""
+        if self.log is None:
+            return
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            lines, end, _ = file.read().rpartition(b"\n")
+        try:
+            self.log.learn(lines.decode("ascii"))
+        except (DecodeError, UnicodeDecodeError) as error:
+            raise BrokenEvidence(f"{self._file} is garbled behind byte {self._read}: {error}") from error
+        self._read += len(lines + end)

@@ -17,7 +17,7 @@ from kubewitness.model.observation import (
     WatchEvent,
 )
 from kubewitness.wire.conversation import API, EITHER, ETCD, Conversation
-from kubewitness.wire.packet import segment
+from kubewitness.wire.packet import ETHERNET, segment
 from kubewitness.wire.tcp import Flow, Reassembler
 from kubewitness.wire.tls import KeyLog
 from kubewitness.wire.witness import SpeakerOf, Witness
@@ -53,10 +53,10 @@ class Decoder:
         self._conversations: list[Conversation] = []
         self._observations: list[Observation] = []
 
-    def feed(self, frame: int, time_ns: int, data: bytes) -> list[Observation]:
-        """Take one Ethernet frame, numbered from 1; returns the messages that it completes."""
+    def feed(self, frame: int, time_ns: int, data: bytes, link: int = ETHERNET) -> list[Observation]:
+        """Take one frame, numbered from 1, of a link type; returns the messages that it completes."""
         before = len(self._observations)
-        found = segment(data)
+        found = segment(data, link)
         if found is not None:
             self._reassembler.accept(frame, time_ns, found)
         return self._observations[before:]

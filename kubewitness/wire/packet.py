@@ -1,4 +1,4 @@
-"""From an Ethernet frame to the TCP segment in it."""
+"""From a frame to the TCP segment in it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,56 @@ from kubewitness.model.observation import Endpoint
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 _TCP = 6
+#: LINKTYPE values of capture files.
+ETHERNET = 1
+#: Linux' cooked captures, as of the interface `any`: the places of the protocol and of the packet.
+_COOKED = {113: (14, 16), 276: (0, 20)}
+_LOOPBACK = (0, 108)  # of BSD, macOS and Windows
+_RAW = (12, 14, 101, 228, 229)  # IP and nothing before it
+LINKS = frozenset({ETHERNET, *_COOKED, *_LOOPBACK, *_RAW})
+
+_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
+_BY_VERSION = {4: _IPV4, 6: _IPV6}
 _VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
 _IPV6_EXTENSIONS = {0, 43, 60}  # hop-by-hop, routing, destination options
 
 
 class Segment(NamedTuple):
-    """A TCP segment. ``key`` is source address, destination address and both ports as on the wire."""
+    """A TCP segment. ``key`` is source address, destination address and both ports as on the wire.
+
+    ``cut`` is how many bytes of the payload the capture left out.
+    """
 
     key: bytes
     seq: int
     ack: int
     flags: int
     payload: bytes
+    cut: int
 
 
-def segment(frame: bytes) -> Segment | None:
-    """The TCP segment in an Ethernet frame; None for anything else, and for IP fragments."""
-    at = 12
-    while frame[at : at + 2] in _VLAN_TYPES:
-        at += 4
-    kind = frame[at : at + 2]
-    at += 2
-    if kind == b"\x08\x00":
+def segment(frame: bytes, link: int = ETHERNET) -> Segment | None:
+    """The TCP segment in a frame of a link type; None for anything else, and for IP fragments."""
+    if link == ETHERNET:
+        at = 12
+        while frame[at : at + 2] in _VLAN_TYPES:
+            at += 4
+        kind = frame[at : at + 2]
+        at += 2
+    elif link in _COOKED:
+        place, at = _COOKED[link]
+        kind = frame[place : place + 2]
+        while kind in _VLAN_TYPES:
+            kind = frame[at + 2 : at + 4]
+            at += 4
+    elif link in _LOOPBACK or link in _RAW:  # what it is, IP's own version tells
+        at = 4 if link in _LOOPBACK else 0
+        kind = _BY_VERSION.get(frame[at] >> 4, b"") if len(frame) > at else b""
+    else:
+        return None
+    if kind == _IPV4:
         return _ipv4(frame, at)
-    if kind == b"\x86\xdd":
+    if kind == _IPV6:
         return _ipv6(frame, at)
     return None
 
@@ -70,6 +96,7 @@ def _tcp(frame: bytes, at: int, end: int, addresses: bytes) -> Segment | None:
         int.from_bytes(frame[at + 8 : at + 12], "big"),
         frame[at + 13],
         frame[at + (frame[at + 12] >> 4) * 4 : end],
+        max(0, end - len(frame)),
     )
 
 

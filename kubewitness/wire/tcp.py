@@ -7,6 +7,7 @@ is never filled with anything but the bytes that were sent.
 from __future__ import annotations
 
 from bisect import insort
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from kubewitness.wire.packet import ACK, FIN, RST, SYN, Segment, reverse, source
 from kubewitness.wire.spans import Span
 from kubewitness.wire.towards import Towards
 
+#: Bytes kept of one direction to compare what is sent again with: more than is usually in flight.
+MAX_COMPARED = 1 << 15
 #: Bytes kept of one direction while an earlier one is awaited: more than Linux' largest receive window.
 MAX_WAITING = 8 << 20
 
@@ -56,8 +59,7 @@ class Flow:
     def give_up(self, why: str) -> None:
         """Decode no more of either direction; ``why`` says what is missing, if anything."""
         self.why_incomplete = why
-        self.to_server.waiting.clear()
-        self.to_client.waiting.clear()
+        self._forget()
         self.consumer.abort()
 
     def hole(self) -> str:
@@ -72,8 +74,14 @@ class Flow:
     def closes(self) -> None:
         """Both ends have said all that they had to say."""
         self.closed = True
+        self._forget()
         self.consumer.end(Towards.SERVER)
         self.consumer.end(Towards.CLIENT)
+
+    def _forget(self) -> None:
+        for direction in (self.to_server, self.to_client):
+            direction.waiting.clear()
+            direction.recent.clear()
 
     def aborts(self) -> None:
         """It was reset, or forgotten and its ports used anew."""
@@ -93,6 +101,8 @@ class Direction:
         "flow",
         "next",
         "peer",
+        "recent",
+        "recent_bytes",
         "towards",
         "waiting",
         "waiting_bytes",
@@ -110,6 +120,8 @@ class Direction:
         self.ended = False
         self.waiting: list[tuple[int, int, int, bytes]] = []  # (offset, frame, time_ns, payload)
         self.waiting_bytes = 0
+        self.recent: deque[tuple[int, bytes]] = deque()  # (offset, payload) of what was delivered
+        self.recent_bytes = 0
 
     def begins(self, seq: int) -> None:
         """The first byte of the stream has this number."""
@@ -132,8 +144,15 @@ class Direction:
         elif ahead < _HALF:
             self._keep(ahead, payload, frame, time_ns)
             return
-        elif len(payload) > _MASK + 1 - ahead:
-            self._deliver(payload[_MASK + 1 - ahead :], Span(frame, time_ns, frame, time_ns))
+        else:
+            behind = _MASK + 1 - ahead
+            probes = (
+                behind == len(payload) == 1
+            )  # a keep-alive may carry one byte of anything (RFC 9293, 3.8.4)
+            if not probes and self._contradicts(self.count - behind, payload[:behind]):
+                return
+            if len(payload) > behind:
+                self._deliver(payload[behind:], Span(frame, time_ns, frame, time_ns))
         if self.waiting:
             self._drain(frame, time_ns)
 
@@ -149,9 +168,24 @@ class Direction:
             self.flow.consumer.end(self.towards)
 
     def _deliver(self, payload: bytes, span: Span) -> None:
+        self.recent.append((self.count, payload))
+        self.recent_bytes += len(payload)
+        while self.recent_bytes - len(self.recent[0][1]) > MAX_COMPARED:
+            self.recent_bytes -= len(self.recent.popleft()[1])
         self.next = (self.next + len(payload)) & _MASK
         self.count += len(payload)
         self.flow.consumer.data(self.towards, payload, span)
+
+    def _contradicts(self, offset: int, payload: bytes) -> bool:
+        """Whether bytes that were sent again are others. Which of them the receiver took is not known."""
+        for start, known in self.recent:
+            low, high = max(start, offset), min(start + len(known), offset + len(payload))
+            if low < high and known[low - start : high - start] != payload[low - offset : high - offset]:
+                self.flow.give_up(
+                    f"bytes to the {self.towards.value} from offset {low} on were sent twice, and differ"
+                )
+                return True
+        return False
 
     def _keep(self, ahead: int, payload: bytes, frame: int, time_ns: int) -> None:
         if self.waiting_bytes + len(payload) > MAX_WAITING:
@@ -168,6 +202,8 @@ class Direction:
             used += 1
             self.waiting_bytes -= len(payload)
             fresh = payload[self.count - offset :]
+            if self._contradicts(offset, payload[: self.count - offset]):
+                return
             if fresh:
                 self._deliver(fresh, Span(own_frame, own_ns, frame, time_ns))
         del self.waiting[:used]
@@ -255,6 +291,8 @@ def _advance(direction: Direction, segment: Segment, frame: int, time_ns: int) -
         direction.peer.acknowledged(segment.ack)
     if segment.payload and not flow.why_incomplete and not direction.ended:
         direction.accept(segment.seq, segment.payload, frame, time_ns)
+    if segment.cut and not flow.why_incomplete:
+        flow.give_up(f"the capture left out {segment.cut} bytes of packet {frame}")
     if flow.why_incomplete:
         return
     end = (segment.seq + len(segment.payload)) & _MASK

@@ -9,9 +9,11 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter
 
-from kubewitness.capture.reading import BrokenEvidence, Reading, Sockets
+from kubewitness.capture.reading import KEYS_FILE, BrokenEvidence, Reading, Sockets
 from kubewitness.model.history import CaptureStatistics
-from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
+from kubewitness.model.observation import UNKNOWN, ApiRequest, Endpoint, Speaker
+from tests.wire.tls_traffic import Ends
+from tests.wire.traffic import Talk, request
 
 STATISTICS = CaptureStatistics(3, 0, ("lo",))
 
@@ -36,7 +38,7 @@ def test_a_file_that_ends_early_is_told(tmp_path: Path) -> None:
     file = write(tmp_path, 3)
     file.write_bytes(file.read_bytes()[:-40])
     reading = Reading(tmp_path)
-    with pytest.raises(BrokenEvidence, match="should hold 3 packets, but ends or is garbled after 2"):
+    with pytest.raises(BrokenEvidence, match="should hold 3 packets, but ends after 2"):
         reading.history(1, 3, STATISTICS)
     reading.close()
 
@@ -47,7 +49,9 @@ def test_a_file_with_a_garbled_packet_is_told(tmp_path: Path) -> None:
     first = content.index(b"\x06\x00\x00\x00")  # the type of the block of a packet; its length follows
     file.write_bytes(content[: first + 4] + b"\xff" * 8 + content[first + 12 :])
     reading = Reading(tmp_path)
-    with pytest.raises(BrokenEvidence, match="should hold 3 packets, but ends or is garbled after 0"):
+    with pytest.raises(
+        BrokenEvidence, match=r"should hold 3 packets, but is garbled \(.*a block's length.*\) after 0"
+    ):
         reading.history(1, 3, STATISTICS)
     reading.close()
 
@@ -61,15 +65,19 @@ def test_garbled_sockets_are_told(tmp_path: Path) -> None:
     reading.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"no capture at all"])
-def test_a_file_that_is_no_capture_is_told(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"", "ends after 0"), (b"no capture at all", "is no capture")]
+)
+def test_a_file_that_is_no_capture_is_told(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "capture.pcapng").write_bytes(content)
-    with pytest.raises(BrokenEvidence, match=r"capture\.pcapng is no readable pcapng file"):
-        Reading(tmp_path).history(1, 1, STATISTICS)
+    reading = Reading(tmp_path)
+    with pytest.raises(BrokenEvidence, match=told):
+        reading.history(1, 1, STATISTICS)
+    reading.close()
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BrokenEvidence, match="is no readable pcapng file"):
+    with pytest.raises(BrokenEvidence, match="is no readable capture"):
         Reading(tmp_path).history(1, 1, STATISTICS)
 
 
@@ -86,3 +94,24 @@ def test_speakers_come_from_the_sockets_of_that_time(tmp_path: Path) -> None:
     assert sockets.speaker_of(server, client, 5_000_000_100) == UNKNOWN
     # The same ports an hour later are another connection.
     assert sockets.speaker_of(client, server, 3_605_000_000_000) == UNKNOWN
+
+
+def test_tls_is_opened_by_the_key_log_beside_the_capture(tmp_path: Path) -> None:
+    ends = Ends(tmp_path)
+    (tmp_path / KEYS_FILE).write_bytes(b"")
+    ends.server.keylog_filename = str(tmp_path / KEYS_FILE)
+    said = ends.connect(Talk(port=6443))
+    said.say(request("GET", "/first"), to_server=True)
+    file = tmp_path / "capture.pcapng"
+    with PcapNgWriter(str(file)) as writer:
+        for packet in said.packets:
+            writer.write(Ether(packet))
+    reading = Reading(tmp_path)
+    found = reading.history(1, len(said.packets), STATISTICS)
+    assert [each.path for each in found.observations if isinstance(each, ApiRequest)] == ["/first"]
+    assert found.missing == ()
+    with (tmp_path / KEYS_FILE).open("a") as keys:
+        keys.write("CLIENT_RANDOM garbled\n")
+    with pytest.raises(BrokenEvidence, match=r"keys\.log is garbled behind byte \d+"):
+        reading.read_to(1)
+    reading.close()

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from kubewitness.model.observation import Endpoint
-from kubewitness.wire.packet import reverse, segment, source
+from kubewitness.wire.packet import LINKS, reverse, segment, source
 from tests.wire.traffic import ACK, packet
 
 CLIENT, SERVER = Endpoint("10.0.0.1", 40000), Endpoint("10.0.0.2", 8080)
@@ -60,3 +60,36 @@ def test_what_is_no_tcp_segment_is_ignored() -> None:
     arp = plain[:12] + b"\x08\x06" + plain[14:]
     for frame in (udp, fragment, arp, plain[:40], plain[:13], b""):
         assert segment(frame) is None
+
+
+PLAIN = packet(CLIENT, SERVER, 1, 2, ACK, b"payload")
+PLAIN6 = packet(CLIENT6, SERVER6, 1, 2, ACK, b"payload")
+COOKED = struct.pack("!HHH8sH", 0, 1, 6, bytes(8), 0x0800)
+COOKED_VLAN = struct.pack("!HHH8sHHH", 0, 1, 6, bytes(8), 0x8100, 7, 0x0800)
+COOKED2 = struct.pack("!HHIHBB8s", 0x86DD, 0, 3, 1, 0, 6, bytes(8))
+
+
+@pytest.mark.parametrize(
+    ("link", "header", "frame"),
+    [
+        (113, COOKED, PLAIN), (113, COOKED_VLAN, PLAIN), (276, COOKED2, PLAIN6), (0, b"\2\0\0\0", PLAIN),
+        (108, b"\0\0\0\x1e", PLAIN6), (101, b"", PLAIN), (101, b"", PLAIN6),
+        (228, b"", PLAIN), (229, b"", PLAIN6),
+    ],
+    ids=["sll", "sll-vlan", "sll2", "null", "loop", "raw4", "raw6", "ipv4", "ipv6"],
+)  # fmt: skip
+def test_links_that_are_no_ethernet(link: int, header: bytes, frame: bytes) -> None:
+    assert segment(header + frame[14:], link) == segment(frame)
+    assert segment(header, link) is None
+    assert link in LINKS
+
+
+def test_other_links_are_ignored() -> None:
+    assert segment(PLAIN, 127) is None
+    assert 127 not in LINKS
+
+
+def test_what_a_capture_left_out_is_counted() -> None:
+    found = segment(PLAIN[:-3])
+    assert found is not None
+    assert (found.payload, found.cut) == (b"payl", 3)

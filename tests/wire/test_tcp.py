@@ -222,3 +222,40 @@ def test_ipv6_and_syn_flags_tell_the_server() -> None:
     found = history(talk.open())
     assert found.connections[0].server.port == 39999
     assert str(found.connections[0].client) == "[::1]:8080"
+
+
+def test_bytes_that_were_sent_twice_and_differ_are_told() -> None:
+    talk = Talk()
+    packets = talk.open() + talk.ask(request("GET", "/api/v1/pods?n=1"))
+    again = talk.raw(ACK, b"PUT /", to_server=True, at=0)
+    found = history([*packets, again, *talk.ask(request("GET", "/api/v1/pods?n=2"))])
+    assert len(asked(found.observations)) == 1
+    assert "bytes to the server from offset 0 on were sent twice, and differ" in found.missing[0]
+
+
+@pytest.mark.parametrize("late", [b"GET /api/v1/po", b"GET /api/v1/pods?n="])
+def test_bytes_that_were_sent_again_as_they_were_change_nothing(late: bytes) -> None:
+    talk = Talk()
+    packets = talk.open() + talk.ask(request("GET", "/api/v1/pods?n=1"), [5, 9])
+    again = talk.raw(ACK, late, to_server=True, at=0)
+    found = history([*packets, again, *talk.ask(request("GET", "/api/v1/pods?n=2"))])
+    assert [name for name, _ in asked(found.observations)] == ["1", "2"]
+    assert found.missing == ()
+
+
+def test_what_waits_behind_a_hole_must_not_differ_from_what_fills_it() -> None:
+    talk = Talk()
+    whole = request("GET", "/api/v1/pods?n=1")
+    ahead = talk.raw(ACK, b"XXXX" + whole[14:], to_server=True, at=10)
+    found = history([*talk.open(), ahead, talk.raw(ACK, whole[:14], to_server=True, at=0)])
+    assert asked(found.observations) == []
+    assert "sent twice, and differ" in found.missing[0]
+
+
+def test_a_packet_that_the_capture_cut_short_is_a_gap() -> None:
+    talk = Talk()
+    packets = talk.open() + talk.ask(request("POST", "/api/v1/namespaces/d/pods", b"x" * 500))
+    packets[-1] = packets[-1][:200]
+    found = history(packets)
+    assert found.observations == ()
+    assert "the capture left out" in found.missing[0]

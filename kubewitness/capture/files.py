@@ -1,0 +1,199 @@
+"""Capture files, pcap and pcapng, read as they are or while they grow.
+
+Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. scapy writes ours
+and can read them, too; its readers tell of neither the place of what is
+garbled nor the secrets of a capture, and take twice the time.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
+
+_READ_BYTES = 1 << 20
+_LARGEST_BLOCK = 1 << 26
+_NS = 1_000_000_000
+
+_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 2, 3, 6, 10
+_BYTE_ORDER = 0x1A2B3C4D
+_TLS_KEY_LOG = 0x544C534B
+_NAME, _TIME_RESOLUTION, _TIME_OFFSET = 2, 9, 14  # options of an interface
+#: The magic of a pcap file, and how many nanoseconds its fractions of a second are.
+_PCAP = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
+
+
+class BrokenCapture(Exception):
+    """A file is no capture, or is garbled: where, what was wanted, and what was found."""
+
+
+class Packet(NamedTuple):
+    """``link`` is the LINKTYPE of ``data``; ``wire_bytes`` its length before it was cut, if it was."""
+
+    time_ns: int
+    link: int
+    data: bytes
+    wire_bytes: int
+    interface: str
+
+
+class _Interface(NamedTuple):
+    link: int
+    name: str
+    ticks: int  # in a second
+    offset_s: int
+
+    def time_ns(self, ticks: int) -> int:
+        return ticks * _NS // self.ticks + self.offset_s * _NS
+
+
+class CaptureFile:
+    """Reads packet after packet. ``learn`` is given the text of key logs that the file brings along."""
+
+    def __init__(self, file: BinaryIO, name: str, learn: Callable[[str], None] = lambda _: None) -> None:
+        self.packets = 0
+        self._file = file
+        self._name = name
+        self._learn = learn
+        self._data = b""
+        self._at = 0
+        self._before = 0  # bytes of the file before _data
+        self._order = ""
+        self._interfaces: list[_Interface] = []
+        self._fraction_ns = 0  # of a pcap file; 0: this is pcapng, or not known yet
+
+    @property
+    def cut_off(self) -> bool:
+        """The file ends within something."""
+        return self._at < len(self._data)
+
+    def next(self) -> Packet | None:
+        """The next packet; None when there is none, or none yet that is complete."""
+        if not self._order and not self._begin():
+            return None
+        if self._fraction_ns:
+            return self._record()
+        while self._have(12):
+            kind, length = struct.unpack_from(self._order + "II", self._data, self._at)
+            if kind == _SECTION:
+                length = self._section()
+            if length % 4 or not 12 <= length <= _LARGEST_BLOCK:
+                raise self._broken(f"wanted a block's length, found {length}")
+            if not self._have(length):
+                return None
+            start, end = self._at + 8, self._at + length - 4
+            if struct.unpack_from(self._order + "I", self._data, end)[0] != length:
+                raise self._broken(f"wanted a block of {length} bytes, found another length at its end")
+            try:
+                found = self._block(kind, start, end)
+            except (struct.error, IndexError) as error:
+                raise self._broken(f"a block of type {kind} is garbled: {error}") from error
+            self._at += length
+            if found is not None:
+                self.packets += 1
+                return found
+        return None
+
+    def _have(self, count: int) -> bool:
+        """Whether that many bytes are there; reads on if need be."""
+        while len(self._data) - self._at < count:
+            more = self._file.read(max(_READ_BYTES, count))
+            if not more:
+                return False
+            self._before += self._at
+            self._data = self._data[self._at :] + more
+            self._at = 0
+        return True
+
+    def _broken(self, what: str) -> BrokenCapture:
+        place = self._before + self._at
+        return BrokenCapture(f"{self._name} is garbled at byte {place}, behind packet {self.packets}: {what}")
+
+    def _begin(self) -> bool:
+        if not self._have(4):
+            return False
+        start = self._data[:4]
+        for order in "<>":
+            magic = struct.unpack(order + "I", start)[0]
+            if magic in _PCAP:
+                if not self._have(24):
+                    return False
+                self._order, self._fraction_ns = order, _PCAP[magic]
+                link = struct.unpack_from(order + "I", self._data, 20)[0] & 0xFFFF
+                self._interfaces = [_Interface(link, "", _NS, 0)]
+                self._at = 24
+                return True
+        if start != struct.pack("<I", _SECTION):  # the same in either byte order
+            raise BrokenCapture(f"{self._name} is no capture: wanted pcap or pcapng, found {start!r}")
+        if not self._have(12):
+            return False
+        self._section()
+        return True
+
+    def _section(self) -> int:
+        """A section may have another byte order than the one before it. Returns its header's length."""
+        for order in "<>":
+            length, magic = struct.unpack_from(order + "II", self._data, self._at + 4)
+            if magic == _BYTE_ORDER:
+                self._order, self._interfaces = order, []
+                return int(length)
+        raise self._broken("a section has no byte order")
+
+    def _record(self) -> Packet | None:
+        """The next packet of a pcap file."""
+        if not self._have(16):
+            return None
+        seconds, fraction, size, wire = struct.unpack_from(self._order + "IIII", self._data, self._at)
+        if size > _LARGEST_BLOCK:
+            raise self._broken(f"wanted a packet's length, found {size}")
+        if not self._have(16 + size):
+            return None
+        start = self._at + 16
+        data = self._data[start : start + size]
+        self._at = start + size
+        self.packets += 1
+        return Packet(seconds * _NS + fraction * self._fraction_ns, self._interfaces[0].link, data, wire, "")
+
+    def _block(self, kind: int, start: int, end: int) -> Packet | None:
+        order, data = self._order, self._data
+        if kind == _PACKET:
+            number, high, low, size, wire = struct.unpack_from(order + "IIIII", data, start)
+            return self._packet(number, high << 32 | low, start + 20, size, wire, end)
+        if kind == _INTERFACE:
+            self._interfaces.append(self._interface(start, end))
+        elif kind == _SECRETS:
+            secrets, size = struct.unpack_from(order + "II", data, start)
+            if secrets == _TLS_KEY_LOG:
+                self._learn(data[start + 8 : min(start + 8 + size, end)].decode("ascii", "replace"))
+        elif kind == _SIMPLE_PACKET:
+            (wire,) = struct.unpack_from(order + "I", data, start)
+            return self._packet(0, 0, start + 4, min(wire, end - start - 4), wire, end)
+        elif kind == _OLD_PACKET:
+            number, _, high, low, size, wire = struct.unpack_from(order + "HHIIII", data, start)
+            return self._packet(number, high << 32 | low, start + 20, size, wire, end)
+        return None
+
+    def _packet(self, number: int, ticks: int, start: int, size: int, wire: int, end: int) -> Packet:
+        if start + size > end:
+            raise self._broken(f"wanted a packet of {size} bytes, found {end - start}")
+        if number >= len(self._interfaces):
+            raise self._broken(f"a packet came by interface {number}, which is not described")
+        interface = self._interfaces[number]
+        data = self._data[start : start + size]
+        return Packet(interface.time_ns(ticks), interface.link, data, wire, interface.name)
+
+    def _interface(self, start: int, end: int) -> _Interface:
+        (link,) = struct.unpack_from(self._order + "H", self._data, start)
+        name, ticks, offset = "", 1_000_000, 0
+        at = start + 8
+        while at + 4 <= end:
+            code, size = struct.unpack_from(self._order + "HH", self._data, at)
+            value = self._data[at + 4 : at + 4 + size]
+            if code == _NAME:
+                name = value.rstrip(b"\0").decode("utf-8", "replace")
+            elif code == _TIME_RESOLUTION:
+                ticks = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
+            elif code == _TIME_OFFSET:
+                (offset,) = struct.unpack(self._order + "q", value)
+            at += 4 + size + -size % 4
+        return _Interface(link, name, ticks, offset)
