@@ -16,6 +16,7 @@ from kubewitness.assets import ALL, EXTRA, KIND, AssetError, UnknownVersion, res
 from kubewitness.assets import command as assets_command
 from kubewitness.assets.recipes import MINORS
 from kubewitness.assets.versions import parse
+from kubewitness.capture import command as wire_command
 from kubewitness.catalogue import command as catalogue_command
 from kubewitness.clusters import doctor, existing, runs
 from kubewitness.clusters.errors import ClusterError, UsageError
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     assets_command.add_parser(subparsers)
     images_command.add_parser(subparsers)
     catalogue_command.add_parser(subparsers)
+    wire_command.add_parser(subparsers)
     report_command.add_parser(subparsers)
     nightly.add_parser(subparsers)
     matrix_report_command.add_parser(subparsers)

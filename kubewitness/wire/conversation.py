@@ -62,7 +62,7 @@ class Conversation:
         if tls and self._keys is not None and tls.version and tls.why_closed:
             return f"what it said under TLS is not decoded: {tls.why_closed}"
         for protocol in (self._protocol, self._inside.protocol if self._inside else ""):
-            if protocol == "unknown":
+            if protocol == "unknown" and self.serves != EITHER:
                 return f"its protocol ({protocol}) is not decoded on a port of {self.serves}"
         return ""
 

@@ -10,6 +10,7 @@ from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import (
     ApiRequest,
     ApiResponse,
+    Connection,
     EtcdRequest,
     EtcdResponse,
     Observation,
@@ -23,6 +24,8 @@ from kubewitness.wire.tls import KeyLog
 from kubewitness.wire.witness import SpeakerOf, Witness
 
 _Message = TypeVar("_Message", bound=Observation)
+#: Packets after a connection's last one.
+_REMEMBERED = 10_000
 
 
 class Decoder:
@@ -50,12 +53,37 @@ class Decoder:
         self._keys = keys
         self._speaker_of = speaker_of
         self._reassembler = Reassembler(api_ports | etcd_ports, self._conversation)
-        self._conversations: list[Conversation] = []
+        self._conversations: dict[int, Conversation] = {}  # by the number of their connection
         self._observations: list[Observation] = []
+        self._frame = 0
+
+    @property
+    def connections(self) -> int:
+        """How many connections there were so far."""
+        return self._reassembler.count
+
+    def connection(self, number: int) -> Connection:
+        """As far as it is known."""
+        return self._conversations[number].connection()
+
+    def forget(self) -> None:
+        """Keep nothing of what is complete, for one who has taken it from ``feed`` and reads without end.
+
+        A later history lacks it. A connection is remembered for some packets
+        after its end, since the last of them may be sent again.
+        """
+        # In place: the witnesses append to it.
+        self._observations[:] = [seen for seen in self._observations if isinstance(seen, Undecoded)]
+        for number, each in list(self._conversations.items()):
+            flow = each.witness.flow
+            if flow.closed and flow.last_frame < self._frame - _REMEMBERED and not each.missing():
+                self._reassembler.forget(flow)
+                del self._conversations[number]
 
     def feed(self, frame: int, time_ns: int, data: bytes, link: int = ETHERNET) -> list[Observation]:
         """Take one frame, numbered from 1, of a link type; returns the messages that it completes."""
         before = len(self._observations)
+        self._frame = frame
         found = segment(data, link)
         if found is not None:
             self._reassembler.accept(frame, time_ns, found)
@@ -67,7 +95,7 @@ class Decoder:
         ordered = sorted(self._observations, key=attrgetter("last_frame"))
         return History(
             observations=tuple(ordered),
-            connections=tuple(each.connection() for each in self._conversations),
+            connections=tuple(each.connection() for each in self._conversations.values()),
             statistics=statistics,
             missing=tuple(self._missing(ordered, statistics)),
         )
@@ -75,14 +103,14 @@ class Decoder:
     def _conversation(self, flow: Flow) -> Conversation:
         witness = Witness(flow, self._speaker_of, self._observations.append)
         conversation = Conversation(witness, self._serves.get(flow.server.port, self._elsewhere), self._keys)
-        self._conversations.append(conversation)
+        self._conversations[flow.number] = conversation
         return conversation
 
     def _missing(self, ordered: list[Observation], statistics: CaptureStatistics) -> list[str]:
         found = []
         if statistics.dropped:
             found.append(f"the kernel dropped {statistics.dropped} packets besides {statistics.packets}")
-        for each in self._conversations:
+        for each in self._conversations.values():
             if why := each.missing():
                 flow = each.witness.flow
                 found.append(f"connection {flow.number} ({flow.client} to {flow.server}): {why}")
@@ -95,11 +123,11 @@ class Decoder:
 
     def _attribute(self) -> None:
         """Name the speakers that could not be named when their messages were observed."""
-        speakers = [each.witness.speakers() for each in self._conversations]
+        speakers = {number: each.witness.speakers() for number, each in self._conversations.items()}
         renamed: dict[int, tuple[Observation, Observation]] = {}  # both are kept, so no id is used twice
 
         def named(seen: _Message) -> _Message:
-            client, server = speakers[seen.connection - 1]
+            client, server = speakers[seen.connection]
             asks = isinstance(seen, ApiRequest | EtcdRequest)
             sender, receiver = (client, server) if asks else (server, client)
             if (seen.sender.known or not sender.known) and (seen.receiver.known or not receiver.known):

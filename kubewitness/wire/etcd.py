@@ -14,7 +14,7 @@ from kubewitness.wire.towards import Towards
 from kubewitness.wire.witness import Witness
 
 _STATUSES = {str(code): code for code in range(17)}
-_STREAMED = ("/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive")
+STREAMED = ("/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive")
 
 
 class _Call:
@@ -93,7 +93,7 @@ class EtcdConversation:
     def _answered(self, stream: int, call: _Call, data: bytes, span: Span) -> None:
         problems: list[str] = []
         reader = EtcdReader(problems.append)
-        if call.method == _STREAMED[0]:
+        if call.method == STREAMED[0]:
             changes = reader.changes(data)
             for change in changes.events:
                 self._witness.tell(
@@ -106,14 +106,14 @@ class EtcdConversation:
                         previous=change.previous,
                     )
                 )
-        elif call.method not in _STREAMED:
+        elif call.method not in STREAMED:
             call.answered.append(reader.answer(call.method, data))
             call.answer_span = call.answer_span.join(span) if call.answer_span else span
         self._complain(Towards.CLIENT, stream, span, problems)
 
     def _over(self, stream: int, call: _Call) -> None:
         span = call.answer_span
-        if call.method in _STREAMED or span is None:
+        if call.method in STREAMED or span is None:
             return
         if call.request is None:
             self._witness.undecoded(

@@ -18,6 +18,9 @@ from kubewitness.wire.towards import Towards
 
 #: Bytes kept of one direction to compare what is sent again with: more than is usually in flight.
 MAX_COMPARED = 1 << 15
+#: Acknowledgements of bytes that were not captured, until these count as lost. A capture that was made up of
+#: several queues or ports has packets in another order than they had, so the bytes may be late.
+PATIENCE = 64
 #: Bytes kept of one direction while an earlier one is awaited: more than Linux' largest receive window.
 MAX_WAITING = 8 << 20
 
@@ -43,6 +46,7 @@ class Flow:
 
     def __init__(self, number: int, client_key: bytes, frame: int, time_ns: int, *, syn_seen: bool) -> None:
         self.number = number
+        self.key = client_key
         self.client: Endpoint = source(client_key)
         self.server: Endpoint = source(reverse(client_key))
         self.first_frame = frame
@@ -67,6 +71,8 @@ class Flow:
         if self.why_incomplete:
             return self.why_incomplete
         for direction in (self.to_server, self.to_client):
+            if direction.patience:
+                return direction.not_captured()
             if direction.waiting:
                 return f"{direction.place()} never arrived, though later bytes did"
         return ""
@@ -94,12 +100,14 @@ class Direction:
     """What one end sends to the other."""
 
     __slots__ = (
+        "acked",
         "anchored",
         "count",
         "ended",
         "fin",
         "flow",
         "next",
+        "patience",
         "peer",
         "recent",
         "recent_bytes",
@@ -122,6 +130,8 @@ class Direction:
         self.waiting_bytes = 0
         self.recent: deque[tuple[int, bytes]] = deque()  # (offset, payload) of what was delivered
         self.recent_bytes = 0
+        self.acked = 0  # sequence number that the peer has acknowledged, while ``patience`` is not 0
+        self.patience = 0  # acknowledgements to come until what they say is missing counts as lost
 
     def begins(self, seq: int) -> None:
         """The first byte of the stream has this number."""
@@ -131,10 +141,26 @@ class Direction:
         return f"bytes to the {self.towards.value} from offset {self.count} on"
 
     def acknowledged(self, ack: int) -> None:
-        """The peer says that it has everything before ``ack``."""
+        """The peer says that it has everything before ``ack``: what is missing of that is late, or lost."""
         missing = (ack - self.next) & _MASK
-        if self.anchored and 0 < missing < _HALF:
-            self.flow.give_up(f"{self.place()} ({missing} of them) were received but not captured")
+        if not self.anchored or not 0 < missing < _HALF:
+            return
+        if not self.patience:
+            self.patience, self.acked = PATIENCE, ack
+        elif (ack - self.acked) & _MASK < _HALF:
+            self.acked = ack
+        self.patience -= 1
+        if not self.patience:
+            self.flow.give_up(self.not_captured())
+
+    def _catch_up(self) -> None:
+        """Nothing is doubted any more once all that was acknowledged is there."""
+        if self.patience and not 0 < (self.acked - self.next) & _MASK < _HALF:
+            self.patience = 0
+
+    def not_captured(self) -> str:
+        missing = (self.acked - self.next) & _MASK
+        return f"{self.place()} ({missing} of them) were received but not captured"
 
     def accept(self, seq: int, payload: bytes, frame: int, time_ns: int) -> None:
         """Take a segment's payload: deliver what is next, keep what is early, drop what is old."""
@@ -162,6 +188,7 @@ class Direction:
             return
         self.next = (self.next + 1) & _MASK
         self.ended = True
+        self._catch_up()
         if self.peer.ended:
             self.flow.closes()
         else:
@@ -174,6 +201,7 @@ class Direction:
             self.recent_bytes -= len(self.recent.popleft()[1])
         self.next = (self.next + len(payload)) & _MASK
         self.count += len(payload)
+        self._catch_up()
         self.flow.consumer.data(self.towards, payload, span)
 
     def _contradicts(self, offset: int, payload: bytes) -> bool:
@@ -217,7 +245,7 @@ class Reassembler:
     """
 
     def __init__(self, server_ports: frozenset[int], consumer_of: Callable[[Flow], Consumer]) -> None:
-        self.flows: list[Flow] = []
+        self.count = 0
         self._server_ports = server_ports
         self._consumer_of = consumer_of
         self._directions: dict[bytes, Direction] = {}
@@ -245,6 +273,12 @@ class Reassembler:
         if segment.flags & RST:
             flow.aborts()
 
+    def forget(self, flow: Flow) -> None:
+        """What is sent on its ports from now on is another connection."""
+        for key, direction in ((flow.key, flow.to_server), (reverse(flow.key), flow.to_client)):
+            if self._directions.get(key) is direction:
+                del self._directions[key]
+
     def _syn(self, known: Direction | None, segment: Segment, frame: int, time_ns: int) -> None:
         first = (segment.seq + 1) & _MASK
         if not segment.flags & ACK:
@@ -259,12 +293,12 @@ class Reassembler:
         known.flow.last_frame = frame
 
     def _open(self, client_key: bytes, frame: int, time_ns: int, *, syn_seen: bool = True) -> Flow:
-        flow = Flow(len(self.flows) + 1, client_key, frame, time_ns, syn_seen=syn_seen)
+        self.count += 1
+        flow = Flow(self.count, client_key, frame, time_ns, syn_seen=syn_seen)
         flow.consumer = self._consumer_of(flow)
         replaced = self._directions.get(client_key)
         if replaced is not None:
             replaced.flow.aborts()
-        self.flows.append(flow)
         self._directions[client_key] = flow.to_server
         self._directions[reverse(client_key)] = flow.to_client
         return flow

@@ -18,6 +18,7 @@ from kubewitness.model.observation import (
     Observation,
     Undecoded,
 )
+from kubewitness.wire import tcp
 from tests.wire.grpc_traffic import Side, client_start, data, guard, header, key_value, message, put, txn
 from tests.wire.grpc_traffic import settings as settings_frame
 from tests.wire.traffic import ACK, ETCD, Talk, feed, history, kubernetes, pod_bytes, proto
@@ -270,7 +271,8 @@ def test_nothing_comes_from_behind_a_gap() -> None:
     talk, packets, asked, answered = conversation()
     parts = talk.ask(asked, range(400, len(asked), 400))
     lost = parts.pop(5)
-    found = history([*packets, *parts, talk.raw(ACK, to_server=False, at=0), lost, *talk.answer(answered)])
+    acknowledged = [talk.raw(ACK, to_server=False, at=0)] * tcp.PATIENCE
+    found = history([*packets, *parts, *acknowledged, lost, *talk.answer(answered)])
     assert 0 < len(found.observations) < 10
     assert not any(isinstance(o, EtcdResponse) for o in found.observations)
     assert "not captured" in found.missing[0]

@@ -75,7 +75,8 @@ def test_a_hole_that_was_acknowledged_is_a_gap_and_nothing_comes_from_behind_it(
     opening = talk.open()
     segments = talk.ask(WIRE, range(100, len(WIRE), 100))
     lost = segments.pop(7)
-    found = history([*opening, *segments, talk.acknowledge(to_server=False), lost])
+    acknowledged = [talk.acknowledge(to_server=False)] * tcp.PATIENCE
+    found = history([*opening, *segments, *acknowledged, lost])
     assert asked(found.observations) == EXPECTED[: len(asked(found.observations))]
     assert len(asked(found.observations)) < 8
     (connection,) = found.connections
@@ -83,6 +84,20 @@ def test_a_hole_that_was_acknowledged_is_a_gap_and_nothing_comes_from_behind_it(
     assert "offset 700" in connection.why_incomplete
     assert "not captured" in connection.why_incomplete
     assert [sentence for sentence in found.missing if "connection 1" in sentence]
+
+
+def test_bytes_may_come_later_than_their_acknowledgement() -> None:
+    talk = Talk()
+    opening = talk.open()
+    segments = talk.ask(WIRE, range(100, len(WIRE), 100))
+    late = segments.pop(7)
+    acknowledged = [talk.acknowledge(to_server=False)] * (tcp.PATIENCE - 1)
+    into, _ = feed([*opening, *segments, *acknowledged])
+    assert "received but not captured" in into.finish(STATISTICS).missing[0]
+    feed([late], into, first=1000)
+    found = into.finish(STATISTICS)
+    assert asked(found.observations) == EXPECTED
+    assert found.missing == ()
 
 
 def test_a_hole_with_bytes_waiting_behind_it_is_missing_until_it_is_filled() -> None:

@@ -1,0 +1,42 @@
+"""A packet socket sees what passes on the loopback interface, each packet once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing
+
+import pytest
+
+from kubewitness.capture.live import Live
+from kubewitness.model.observation import UNKNOWN, ApiRequest, ApiResponse
+from kubewitness.wire.decoder import Decoder
+from tests.wire.traffic import request, response
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this process lacks CAP_NET_RAW")
+@pytest.mark.parametrize("interface", ["lo", "any"])
+def test_an_exchange_on_the_loopback_interface(interface: str) -> None:
+    with (
+        closing(Live(interface)) as live,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+        server.accept()[0] as accepted,
+    ):
+        port = server.getsockname()[1]
+        client.sendall(request("GET", "/live"))
+        accepted.recv(4096)
+        accepted.sendall(response(200))
+        client.recv(4096)
+        decoder = Decoder(frozenset({port}), frozenset(), lambda *_: UNKNOWN)
+        seen, number = [], 0
+        while len(seen) < 2:
+            live.wait()
+            while (packet := live.next()) is not None:
+                number += 1
+                seen += decoder.feed(number, packet.time_ns, packet.data, packet.link)
+        asked, answered = seen
+        assert isinstance(asked, ApiRequest)
+        assert isinstance(answered, ApiResponse)
+        assert (asked.path, answered.status) == ("/live", 200)
+        assert live.lost() == 0

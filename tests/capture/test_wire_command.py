@@ -1,0 +1,174 @@
+"""`kubewitness wire` from its arguments to its lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scapy.layers.l2 import Ether
+from scapy.utils import PcapNgWriter, PcapWriter
+
+from kubewitness.capture.live import Live, NoCapture
+from kubewitness.cli import main
+from tests.wire.grpc_traffic import Side, client_start, header, txn
+from tests.wire.tls_traffic import Ends
+from tests.wire.traffic import (
+    Talk,
+    chunked,
+    pod_bytes,
+    proto,
+    request,
+    response,
+    watch_head,
+)
+
+PODS = "/api/v1/namespaces/default/pods"
+AGENT = "User-Agent: kube-scheduler/v1.37.2 (linux/amd64) kubernetes/0123abc/scheduler\r\n"
+
+
+def pod(name: str, version: int, node: str = "") -> bytes:
+    metadata = {"name": name, "namespace": "default", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return json.dumps(
+        {"kind": "Pod", "metadata": metadata, "spec": {"nodeName": node} if node else {}}
+    ).encode()
+
+
+def created(name: str) -> list[bytes]:
+    """A pod's creation, storing, delivery and binding, and the listing of others."""
+    client, scheduler, etcd = (
+        Talk(client_port=1111),
+        Talk(client_port=2222),
+        Talk(port=2379, client_port=3333),
+    )
+    apiserver, store = Side(), Side()
+    stored = pod_bytes(name)
+    packets = scheduler.open() + scheduler.ask(request("GET", "/api/v1/pods?watch=1", extra=AGENT))
+    packets += scheduler.answer(watch_head()) + client.open() + etcd.open()
+    packets += client.ask(
+        request("POST", PODS, pod(name, 0), extra="User-Agent: kubectl/v1.37.2 (linux)\r\n")
+    )
+    call = apiserver.call(1, "/etcdserverpb.KV/Txn", txn(f"/registry/pods/default/{name}", stored, 0))
+    packets += etcd.ask(client_start() + call)
+    packets += etcd.answer(store.answer(1, proto((1, header(7)), (2, 1))))
+    packets += client.answer(response(201, pod(name, 7)))
+    event = b'{"type":"ADDED","object":' + pod(name, 7) + b"}\n"
+    packets += scheduler.answer(chunked([event], last=False))
+    bound = json.dumps({"kind": "Binding", "target": {"name": "node1"}}).encode()
+    packets += client.ask(request("POST", f"{PODS}/{name}/binding", bound))
+    packets += client.answer(response(409, b'{"kind":"Status","reason":"Conflict"}'))
+    packets += client.ask(request("GET", f"{PODS}?labelSelector=a%3Db"))
+    packets += client.answer(
+        response(200, b'{"kind":"PodList","items":[{},{}],"metadata":{"resourceVersion":"9"}}')
+    )
+    packets += client.ask(request("DELETE", f"{PODS}/other"))
+    return packets
+
+
+def write(file: Path, packets: list[bytes], writer: Callable[[str], Any] = PcapWriter) -> str:
+    with writer(str(file)) as out:
+        for packet in packets:
+            out.write(Ether(packet))
+    return str(file)
+
+
+def test_a_line_for_each_call_and_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["wire", write(tmp_path / "x.pcap", created("web"))]) == 0
+    told, summary = capsys.readouterr()
+    lines = [" ".join(line.split()[2:]) for line in told.splitlines()]
+    for number, line in enumerate(lines):
+        before, _, after = line.partition(" ms")
+        lines[number] = f"{before.rpartition(' ')[0]}{after}" if after or line.endswith(" ms") else line
+    assert lines == [
+        "kube-scheduler/scheduler watch pods -> 200, open",
+        "127.0.0.1:3333 put /registry/pods/default/web if mod = 0 -> done uid uid-web rv 7",
+        "kubectl create pods default/web -> 201 uid uid-web rv 7",
+        "to kube-scheduler/scheduler ADDED pods default/web uid uid-web rv 7",
+        "127.0.0.1:1111 create pods/binding default/web (to node1) -> 409 Conflict",
+        "127.0.0.1:1111 list pods default/ (labelSelector=a=b) -> 200, 2 items rv 9",
+        "127.0.0.1:1111 delete pods default/other -> no answer",
+    ]
+    assert "3 connections: 5 API calls, 1 watch events, 1 calls to etcd, 0 events of etcd" in summary
+
+
+def test_one_pods_life_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = write(tmp_path / "x.pcapng", created("web"), PcapNgWriter)
+    assert main(["wire", capture, "--pod", "default/web", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["kind"] for each in told] == ["etcd", "call", "event", "call"]
+    assert {each["uid"] for each in told if "uid" in each} == {"uid-web"}
+    assert [each.get("revision") for each in told] == ["7", "7", "7", None]
+    assert main(["wire", capture, "--pod", "elsewhere/web"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_tls_is_opened_by_a_key_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = Ends(tmp_path)
+    said = ends.connect(Talk(port=6443))
+    said.say(request("GET", "/version"), to_server=True)
+    said.say(response(200), to_server=False)
+    capture = write(tmp_path / "x.pcap", said.packets)
+    assert main(["wire", capture, "--keylog", str(ends.log)]) == 0
+    assert "system:node:node1" in capsys.readouterr().out
+    assert main(["wire", capture]) == 4
+    told, summary = capsys.readouterr()
+    assert told == ""
+    assert "its secrets are not in the key log" in summary
+
+
+def test_what_is_missing_is_told_with_status_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packets = created("web")
+    assert main(["wire", write(tmp_path / "x.pcap", packets[4:])]) == 4
+    assert "it was open before the capture began" in capsys.readouterr().err
+    whole = Path(write(tmp_path / "y.pcap", packets))
+    whole.write_bytes(whole.read_bytes()[:-5])
+    assert main(["wire", str(whole)]) == 4
+    assert "ends within packet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nothing.pcap"], "nothing.pcap cannot be read: No such file or directory"),
+        (["text.pcap"], "text.pcap is no capture: wanted pcap or pcapng"),
+        (["x.pcap", "--keylog", "nothing.log"], "the key log nothing.log cannot be read"),
+        (["x.pcap", "--keylog", "text.pcap"], "text.pcap has no key log: wanted a line of a key log"),
+        (["--interface", "nosuch0"], "there is no interface 'nosuch0'; there are"),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_status_2(
+    arguments: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("x.pcap"), created("web"))
+    Path("text.pcap").write_text("some text\nthat is no capture\n")
+    if arguments[0] == "--interface" and os.geteuid() != 0:
+        told = "CAP_NET_RAW"
+    assert main(["wire", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_no_right_to_listen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    with pytest.raises(NoCapture, match="takes the right CAP_NET_RAW"):
+        Live("lo")
+
+
+def test_whoever_reads_may_stop(tmp_path: Path) -> None:
+    capture = write(tmp_path / "x.pcap", created("web"))
+    script = f"{sys.executable} -m kubewitness.cli wire {capture} | true"
+    ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert "Traceback" not in ended.stderr
