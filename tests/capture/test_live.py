@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from kubewitness.capture.live import Live
-from kubewitness.model.observation import UNKNOWN, ApiRequest, ApiResponse
+from kubewitness.model.observation import UNKNOWN, ApiRequest, ApiResponse, Observation
 from kubewitness.wire.decoder import Decoder
 from tests.wire.traffic import request, response
 
@@ -29,7 +29,8 @@ def test_an_exchange_on_the_loopback_interface(interface: str) -> None:
         accepted.sendall(response(200))
         client.recv(4096)
         decoder = Decoder(frozenset({port}), frozenset(), lambda *_: UNKNOWN)
-        seen, number = [], 0
+        seen: list[Observation] = []
+        number = 0
         while len(seen) < 2:
             live.wait()
             while (packet := live.next()) is not None:
