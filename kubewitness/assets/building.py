@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kubewitness.assets.generating import generate
 from kubewitness.assets.golang import Run, Toolchain, elapsed
+from kubewitness.assets.keylogging import overlay
 from kubewitness.assets.recipes import Bundle
 from kubewitness.assets.store import Progress
 
@@ -94,6 +95,8 @@ def build(preparation: Preparation, progress: Progress) -> dict[str, Built]:
     if bundle.needs_c:
         linker += " -linkmode=external -extldflags=-static"
     arguments = ["build", MODULES, "-v", "-trimpath", COMPILER, "-ldflags", linker, *_tags(bundle)]
+    if bundle.key_log:
+        arguments += ["-overlay", str(overlay(preparation.go, preparation.folder))]
     arguments += ["-o", f"{binaries}/", *packages]
     with preparation.go.start(arguments, preparation.folder, **_c(bundle), **_memory()) as run:
         run.wait(report)

@@ -3,16 +3,17 @@
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.needs import CSI_DRIVER
+from kubewitness.model.needs import CSI_DRIVER, TLS_KEYS
 from kubewitness.model.versions import has_endpoint_slices, speaks_runtime_v1
 
 FIRST_MINOR: Final = 29
 LAST_MINOR: Final = 37
+KEY_LOGGING_API_SERVER: Final = "kube-apiserver-key-log"
 KIND: Final = "provider kind"  # what the bundle is had for
 INSECURE_MINOR: Final = "1.19"  # the last whose API server serves plaintext
 MINORS: Final = (INSECURE_MINOR, *(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1)))
@@ -70,7 +71,8 @@ class Bundle:
     linker's -X. `main` is the source of a main package of our own, instead of the module's or beside them. It
     may need nothing but Go: then `module` is "". `replaces` has other modules than those that upstream's
     go.mod names, as "path version". `need` is that of the behaviours for which alone the bundle
-    is had; "" if every cluster is made of it.
+    is had; "" if every cluster is made of it. With ``key_log`` the binaries write down the secrets of their
+    TLS connections.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Bundle:
     replaces: Mapping[str, str] = field(default_factory=dict)
     generation: Generation | None = None
     need: str = ""
+    key_log: bool = False
     releases: Mapping[str, Release] = field(default_factory=dict)
 
     def key(self) -> str:
@@ -98,6 +101,8 @@ class Bundle:
         )
         if self.replaces or self.generation:
             recipe += (sorted(self.replaces.items()), self.generation)
+        if self.key_log:
+            recipe += ("key log",)
         return hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
 
 
@@ -158,6 +163,19 @@ def _kubernetes(version: str) -> Bundle:
                 f"{etcd_folder}/{{name}}",
             ),
         },
+    )
+
+
+def _key_log(version: str) -> Bundle:
+    """One end of each connection has its secrets, and the API server is an end of all that are decoded."""
+    of_kubernetes = _kubernetes(version)
+    return replace(
+        of_kubernetes,
+        name="key-log",
+        packages={KEY_LOGGING_API_SERVER: of_kubernetes.packages["kube-apiserver"]},
+        need=TLS_KEYS,
+        key_log=True,
+        releases={},
     )
 
 
@@ -293,8 +311,8 @@ def _witness() -> Bundle:
 def bundles(kubernetes: str) -> tuple[Bundle, ...]:
     """All bundles for clusters of that exact version ("1.37.2"), the longest build first."""
     return (
-        _kubernetes(kubernetes), _csi(), _containerd(kubernetes), _coredns(kubernetes), _runc(), _cni(),
-        _kind(), _witness(),
+        _kubernetes(kubernetes), _key_log(kubernetes), _csi(), _containerd(kubernetes), _coredns(kubernetes),
+        _runc(), _cni(), _kind(), _witness(),
     )  # fmt: skip
 
 

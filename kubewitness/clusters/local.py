@@ -6,6 +6,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from kubewitness.assets import KEY_LOGGING_API_SERVER
+from kubewitness.capture.reading import KEYS_FILE
 from kubewitness.clusters import dns, images, network, runs
 from kubewitness.clusters.api import Api, nodes
 from kubewitness.clusters.components import Components
@@ -48,7 +50,7 @@ class LocalCluster(KeptCluster):
             self.nodes.images_root = images.unpacked(self.assets, self.binaries, keeper, self.progress)
             self.emulated.start(self.nodes.images_root, self.progress)  # they take longest
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
-            keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True)
+            keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True, env=self._log_keys())
             starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
             if self.spec.insecure_port is InsecurePort.RELAY:
                 keeper.spawn("relay", self.parts.relay(), ns="cp")
@@ -70,6 +72,17 @@ class LocalCluster(KeptCluster):
         if self.spec.emulated:
             self.emulated.wait(self.api)
             self._mark("emulated_ready_s")
+
+    def _log_keys(self) -> dict[str, str]:
+        """Puts the API server that logs its keys in the other's place; the environment that it takes."""
+        if not self.spec.key_log:
+            return {}
+        program = self.binaries / "kube-apiserver"
+        program.unlink()
+        program.symlink_to(self.assets.path(KEY_LOGGING_API_SERVER))
+        log = self.captured / KEYS_FILE
+        log.touch(0o600)
+        return {"SSLKEYLOGFILE": str(log)}
 
     def _lay_network(self, keeper: Keeper) -> None:
         directory = self.run.directory

@@ -44,6 +44,7 @@ class ClusterSpec:
     Of an existing cluster ``names`` are those of its nodes that any pod may
     run on, and ``disruption`` tells whether more of it may be changed than
     namespaces that were made for the run.
+    With ``key_log`` the API server writes down the secrets of its TLS connections, which open the capture.
     """
 
     version: str
@@ -55,6 +56,7 @@ class ClusterSpec:
     names: tuple[str, ...] = field(default=(), kw_only=True)
     disruption: bool = field(default=False, kw_only=True)
     emulated: int = field(default=0, kw_only=True)
+    key_log: bool = field(default=False, kw_only=True)
 
     @property
     def all_nodes(self) -> range:

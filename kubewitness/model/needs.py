@@ -10,7 +10,7 @@ CAPTURED_TRAFFIC = "captured-traffic"  # what the parts say to each other is cap
 READABLE_TRAFFIC = "readable-traffic"  # the API server's clients speak plaintext, or keys are at hand
 ETCD_TRAFFIC = "etcd-traffic"  # the same of etcd
 ENCRYPTED_TRAFFIC = "encrypted-traffic"
-TLS_KEYS = "tls-keys"  # components log their TLS keys
+TLS_KEYS = "tls-keys"  # the API server logs the keys of its TLS connections
 INSECURE_PORT = "insecure-port"  # a plaintext port, or the relay in its place
 REAL_NODES = "real-nodes"
 TWO_NODES = "two-nodes"
@@ -51,6 +51,8 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         if spec.setup is Setup.INSECURE
         else {ENCRYPTED_TRAFFIC}
     )
+    if spec.key_log:
+        has |= {READABLE_TRAFFIC, ETCD_TRAFFIC, TLS_KEYS}
     mounts = {*spec.mounts, *(emulated_mounts(spec.version) if spec.emulated else ())}
     has |= {MOUNTS[kind] for kind in mounts}
     standard = {CONTROLLERS, SERVICE_PROXY, CSI_DRIVER}

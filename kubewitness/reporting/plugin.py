@@ -70,6 +70,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="more nodes of the standard topology, with a kernel that mounts NFS and iSCSI (default 0)",
     )
     group.addoption(
+        "--key-log",
+        action="store_true",
+        help="in setup tls, an API server that was built to log the keys of its TLS connections, so that what"
+        " is said there is judged, too; the keys are in the evidence",
+    )
+    group.addoption(
         "--kubeconfig",
         type=Path,
         help="judge this existing cluster; default with --provider existing: $KUBECONFIG or ~/.kube/config",
@@ -113,6 +119,12 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         raise pytest.UsageError(
             "--emulated-nodes: only the clusters of provider local and topology standard have any"
+        )
+    if config.getoption("key_log") and (
+        kind or access(config) or config.getoption("setup") == [Setup.INSECURE]
+    ):
+        raise pytest.UsageError(
+            "--key-log: only the clusters of provider local and setup tls have keys to log"
         )
     if (replay := config.getoption("replay")) and not (replay / "results.json").is_file():
         raise pytest.UsageError(
@@ -173,6 +185,7 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
             version, Provider.LOCAL, Setup(setup), Topology(topology),
             1 if topology == Topology.MINIMAL else config.getoption("nodes") or _NODES, mountable(),
             emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
+            key_log=setup == Setup.TLS and config.getoption("key_log"),
         )
         for setup in setups
         for topology in config.getoption("topology") or list(Topology)

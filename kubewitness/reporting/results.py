@@ -61,6 +61,7 @@ class Results:
                 names=tuple(each.get("node_names", ())),
                 disruption=each.get("disruption", False),
                 emulated=each.get("emulated", 0),
+                key_log=each.get("key_log", False),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -177,6 +178,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "nodes": spec.nodes,
         "mounts": list(spec.mounts),
         "emulated": spec.emulated,
+        "key_log": spec.key_log,
         "insecure_port": str(spec.insecure_port),
         "visibility": _visibility(spec),
         "start_s": {},
@@ -191,7 +193,9 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
 def _visibility(spec: ClusterSpec) -> str:
     if spec.provider is Provider.EXISTING:
         return "uncaptured"
-    return "plaintext" if spec.setup is Setup.INSECURE else "encrypted"
+    if spec.setup is Setup.INSECURE:
+        return "plaintext"
+    return "decrypted" if spec.key_log else "encrypted"
 
 
 def _short(path: Path) -> str:

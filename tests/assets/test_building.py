@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -191,3 +192,32 @@ def test_a_binary_of_a_commit_has_the_version_of_its_release(go: Go) -> None:
 def test_old_clusters_get_what_speaks_to_them(kubernetes: str, containerd: str, coredns: str) -> None:
     versions = {each.name: each.version.rpartition(".")[0] for each in bundles(kubernetes)}
     assert (versions["containerd"], versions["coredns"]) == (containerd, coredns)
+
+
+WRITES_KEYS = """\
+func (c *Config) writeKeyLog(label string) error {
+	if c.KeyLogWriter == nil {
+		return nil
+	}
+	_, err := c.KeyLogWriter.Write(logLine)
+"""
+
+
+def test_an_api_server_that_logs_keys_is_built_with_another_crypto_tls(go: Go) -> None:
+    tls = go.have_tls(WRITES_KEYS)
+    found = resolve("1.37.2", ["kube-apiserver-key-log"], progress=print).binaries
+    assert found["kube-apiserver-key-log"].path.read_text() == "built k8s.io/kubernetes/cmd/kube-apiserver"
+    assert "-overlay" in go.builds[0]
+    replaced = json.loads((go.built / "overlay.json").read_text())["Replace"]
+    assert list(replaced) == [str(tls / "common.go"), str(tls / "key_log_of_environment.go")]
+    changed = (go.built / "tls-common.go.txt").read_text()
+    assert "writer.Write(logLine)" in changed
+    assert "writer = keyLogOfEnvironment()" in changed
+    assert "c.KeyLogWriter.Write" not in changed
+    assert "SSLKEYLOGFILE" in (go.built / "tls-key_log_of_environment.go.txt").read_text()
+
+
+def test_a_crypto_tls_that_is_not_as_expected_is_told(go: Go) -> None:
+    go.have_tls("func (c *Config) writeKeyLogs() {}")
+    with pytest.raises(AssetError, match=r"has 0 times .* wanted is once"):
+        resolve("1.37.2", ["kube-apiserver-key-log"], progress=print)
