@@ -120,6 +120,11 @@ def test_emulated_nodes_are_told_where_there_are_any(sample: Results, tmp_path: 
     assert [" and 2 emulated," in each for each in told] == [True, False, False]
 
 
+def test_a_key_logging_build_is_told(sample: Results, tmp_path: Path) -> None:
+    sample["clusters"][1]["visibility"] = "decrypted"
+    assert any("key-logging build" in text for text in rendered(sample, tmp_path).texts)
+
+
 def test_an_empty_run_is_no_success(sample: Results, tmp_path: Path) -> None:
     sample["results"], sample["clusters"] = [], []
     sample["run"]["summary"] = dict.fromkeys(sample["run"]["summary"], 0)

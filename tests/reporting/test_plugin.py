@@ -114,6 +114,10 @@ def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
             ("--emulated-nodes", "1", "--kubeconfig", "x"),
             "--emulated-nodes: only the clusters of provider local",
         ),
+        (
+            ("--key-log", "--setup", "insecure"),
+            "--key-log: only the clusters of provider local and setup tls",
+        ),
         (("--image", "other=x"), "NAME one of witness, pause"),
         (("--replay", "/absent"), "--replay: /absent holds no results.json"),
     ],
