@@ -121,7 +121,7 @@ def pytest_configure(config: pytest.Config) -> None:
             "--emulated-nodes: only the clusters of provider local and topology standard have any"
         )
     if config.getoption("key_log") and (
-        kind or access(config) or config.getoption("setup") == [Setup.INSECURE]
+        kind or access(config) or set(config.getoption("setup") or ()) == {Setup.INSECURE}
     ):
         raise pytest.UsageError(
             "--key-log: only the clusters of provider local and setup tls have keys to log"
