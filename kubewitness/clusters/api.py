@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from kubernetes.client import ApiClient, Configuration
 
 from kubewitness.clusters.errors import ClusterError
 
+_POOLS = re.compile(r"HTTPS?Connection(?:Pool)?\([^)]*\): ")
 Object = dict[str, Any]
 Condition = Callable[[Object | None], bool]
 
@@ -29,6 +32,15 @@ class ApiError(ClusterError):
         if body.startswith("{"):
             message = str(json.loads(body).get("message", body))
         super().__init__(f"{method} {path}: {status} {message.strip()[:500]}")
+
+
+class Unreachable(ClusterError):
+    """The API server did not answer, or its answer broke off."""
+
+    def __init__(self, method: str, path: str, host: str, error: Exception) -> None:
+        # urllib3 puts its own objects, which say no more, before the reason.
+        reason = _POOLS.sub("", str(error.args[-1] if error.args else error))
+        super().__init__(f"{method} {path}: the API server at {host} cannot be reached: {reason}")
 
 
 class Waited(ClusterError):
@@ -92,9 +104,10 @@ class Api:
         content_type: str = "application/json",
     ) -> Object:
         """One request; raises ApiError for any status but success."""
-        response = self._open(method, path, body, query or {}, content_type, read_timeout_s=30.0)
-        data = response.read()
-        response.release_conn()
+        with self._reaching(method, path):
+            response = self._open(method, path, body, query or {}, content_type, read_timeout_s=30.0)
+            data = response.read()
+            response.release_conn()
         text = data.decode(errors="replace")
         if not 200 <= response.status < 300:
             raise ApiError(method, path, response.status, text)
@@ -127,7 +140,8 @@ class Api:
             "fieldSelector": selector,
             "timeoutSeconds": str(int(left) + 1),
         }
-        response = self._open("GET", resource.path, None, query, "", read_timeout_s=left)
+        with self._reaching("GET", resource.path):
+            response = self._open("GET", resource.path, None, query, "", read_timeout_s=left)
         received = bytearray()
         try:
             if response.status != 200:
@@ -139,6 +153,8 @@ class Api:
                 yield from map(json.loads, lines)
         except urllib3.exceptions.ReadTimeoutError:
             return
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable("GET", resource.path, self.host, error) from error
         finally:
             response.close()
 
@@ -181,10 +197,18 @@ class Api:
     def open_watch(self, resource: Resource, version: str) -> urllib3.BaseHTTPResponse:
         """A watch of a whole collection from ``version`` on."""
         query = {"watch": "true", "resourceVersion": version}
-        response = self._open("GET", resource.path, None, query, "", read_timeout_s=3600.0)
+        with self._reaching("GET", resource.path):
+            response = self._open("GET", resource.path, None, query, "", read_timeout_s=3600.0)
         if response.status != 200:
             raise ApiError("GET", resource.path, response.status, response.read().decode())
         return response
+
+    @contextmanager
+    def _reaching(self, method: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(method, path, self.host, error) from error
 
     def _open(
         self, method: str, path: str, body: object, query: Mapping[str, str], kind: str, read_timeout_s: float

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import urllib3.exceptions
 import yaml
 from kubernetes.config import ConfigException
 
 from kubewitness.assets.images import PAUSE, WITNESS
 from kubewitness.clusters import objects
-from kubewitness.clusters.api import Api, ApiError, Object, Waited, nodes, pods, service_accounts
+from kubewitness.clusters.api import Api, ApiError, Object, Unreachable, Waited, nodes, pods, service_accounts
 from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.guarding import NAMESPACES, GuardedApi, owned_namespaces, remove_namespaces
 from kubewitness.clusters.nodes import Nodes, is_ready
@@ -60,10 +59,9 @@ def discover(access: Access, *, disruption: bool) -> ClusterSpec:
     try:
         version = api.get("/version")
         listed = api.get(nodes().path)["items"]
-    except urllib3.exceptions.HTTPError as error:
+    except Unreachable as error:
         raise ClusterError(
-            f"the API server at {api.host} (from {access.kubeconfig}) cannot be reached: {error};"
-            " see that it is up and that this host may reach it"
+            f"{error} (from {access.kubeconfig}); see that it is up and that this host may reach it"
         ) from error
     except ApiError as error:
         raise ClusterError(
@@ -230,8 +228,6 @@ def clean(access: Access) -> list[str]:
     try:
         found = owned_namespaces(api)
         remove_namespaces(api, found)
-    except urllib3.exceptions.HTTPError as error:
-        raise ClusterError(f"the API server at {api.host} cannot be reached: {error}") from error
     finally:
         api.close()
     return [f"namespace {name}" for name in found]

@@ -15,12 +15,10 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3.exceptions
-
 from kubewitness.assets import Assets
 from kubewitness.capture.barriers import barrier
 from kubewitness.clusters import configuration, network, objects, runs
-from kubewitness.clusters.api import Api, ApiError, Object
+from kubewitness.clusters.api import Api, ApiError, Object, Unreachable
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
@@ -200,7 +198,7 @@ class KeptCluster:
             try:
                 self.api.get("/readyz")
                 return
-            except (ApiError, urllib3.exceptions.HTTPError) as error:
+            except (ApiError, Unreachable) as error:
                 last = error
             time.sleep(0.02)
         raise ClusterError(f"the API server serves but was not ready within {START_S:g} s: {last}")
