@@ -117,3 +117,8 @@ def environment(obj: ApiObject) -> dict[str, str]:
     """The literal environment of the first container, of a pod or of a workload's template."""
     spec = obj["spec"].get("template", obj)["spec"]
     return {each["name"]: each["value"] for each in spec["containers"][0].get("env", []) if "value" in each}
+
+
+def labelled(node: str, key: str, value: str | None) -> tuple[str, Manifest]:
+    """The path and the change that set or remove a label of a node."""
+    return f"/api/v1/nodes/{node}", {"metadata": {"labels": {key: value}}}

@@ -73,8 +73,3 @@ def created(scene: Scene, seen: Recording, namespace: str, **fields: Any) -> Api
     made = scene.create(namespace, manifests.daemon_set(NAME, versioned("1"), **fields))
     seen.until(rolled_out(namespace, "1", len(scene.nodes)), what="version 1 on every node")
     return made
-
-
-def labelled(node: str, key: str, value: str | None) -> tuple[str, manifests.Manifest]:
-    """The path and the change that set or remove a label of a node."""
-    return f"/api/v1/nodes/{node}", {"metadata": {"labels": {key: value}}}

@@ -22,7 +22,6 @@ from suites.daemonsets.sets import (
     Watched,
     all_ready,
     created,
-    labelled,
     pods_are,
     sets,
 )
@@ -119,14 +118,14 @@ def selected(scene: Scene) -> Watched:
     key = f"kubewitness/{namespace}"
     spec = {**versioned("1"), "nodeSelector": {key: "yes"}}
     with scene.recording(pods(namespace)) as seen:
-        scene.patch(*labelled(scene.nodes[-2], key, "yes"))
+        scene.patch(*manifests.labelled(scene.nodes[-2], key, "yes"))
         made = scene.create(namespace, manifests.daemon_set(NAME, spec))
         seen.until(pods_are(namespace, all_ready(1)), what="a pod on the labelled node")
-        scene.patch(*labelled(scene.nodes[-1], key, "yes"))
+        scene.patch(*manifests.labelled(scene.nodes[-1], key, "yes"))
         seen.until(pods_are(namespace, all_ready(2)), what="a pod on the second labelled node")
-        scene.patch(*labelled(scene.nodes[-2], key, None))
+        scene.patch(*manifests.labelled(scene.nodes[-2], key, None))
         seen.until(pods_are(namespace, all_ready(1)), what="the pod on the unlabelled node to go")
-    scene.patch(*labelled(scene.nodes[-1], key, None))
+    scene.patch(*manifests.labelled(scene.nodes[-1], key, None))
     return Watched(namespace, seen, made, scene.nodes)
 
 

@@ -91,11 +91,9 @@ REPLACED_S = 240.0
 FATES = ("lost", "halted")
 
 
-def leaning(node: str, taint: manifests.Manifest) -> manifests.Manifest:
-    """A pod that goes to a node if it can, and else to any other."""
-    there = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}
-    preferred = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": there}]}
-    return serving(affinity={"nodeAffinity": preferred}, tolerations=[{**taint, "operator": "Equal"}, SOON])
+def choosing(label: str, taint: manifests.Manifest) -> manifests.Manifest:
+    """A pod for nodes with a label, of which there may be more later."""
+    return serving(nodeSelector={label: "yes"}, tolerations=[{**taint, "operator": "Equal"}, SOON])
 
 
 def bare_on(fate: str) -> str:
@@ -111,6 +109,7 @@ def bereaved(scene: Scene) -> Watched:
     taints = {
         fate: {"key": f"kubewitness/{namespace}", "value": fate, "effect": "NoSchedule"} for fate in FATES
     }
+    labels = {fate: f"kubewitness/{namespace}-{fate}" for fate in FATES}
 
     def owned(state: State, fate: str) -> list[ApiObject]:
         return [each for each in ready(state[pods(namespace).path].values()) if app(each) == fate]
@@ -121,22 +120,29 @@ def bereaved(scene: Scene) -> Watched:
         ) and all(owned(state, fate) for fate in FATES)
 
     homes = {fate: scene.add_node(taints[fate]) for fate in FATES}
+    for fate, node in homes.items():
+        scene.patch(*manifests.labelled(node, labels[fate], "yes"))
     with scene.recording(pods(namespace)) as seen:
-        for fate, node in homes.items():
-            scene.create(namespace, manifests.deployment(fate, 1, leaning(node, taints[fate])))
-            scene.create(namespace, manifests.pod(bare_on(fate), leaning(node, taints[fate])))
+        for fate in FATES:
+            scene.create(namespace, manifests.deployment(fate, 1, choosing(labels[fate], taints[fate])))
+            scene.create(namespace, manifests.pod(bare_on(fate), choosing(labels[fate], taints[fate])))
         seen.until(
             lambda state: len(ready(state[pods(namespace).path].values())) == 2 * len(FATES),
             what="a Deployment's pod and a bare one on each node",
         )
         first = scene.request("GET", pods(namespace).path)["items"]
         made = named(first, bare_on("lost"))
+        others = [(node, label) for node in scene.nodes for label in labels.values()]
+        for node, label in others:  # from now on each pod may be elsewhere
+            scene.patch(*manifests.labelled(node, label, "yes"))
         scene.power_off(homes["lost"])
         scene.pause_node(homes["halted"])
         seen.until(replaced, what="the Deployments' pods elsewhere", within_s=REPLACED_S)
         scene.resume_node(homes["halted"])
         ended = [metadata(each)["name"] for each in first if node_of(each) == homes["halted"]]
         seen.until(gone(pods(namespace).path, *ended), what="the old pods of the resumed node to be gone")
+    for node, label in others:
+        scene.patch(*manifests.labelled(node, label, None))
     scene.remove_node(homes["halted"])
     scene.delete(nodes().item(homes["lost"]))
     return Watched(namespace, seen, made, {"first": first, "homes": homes})
