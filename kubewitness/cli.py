@@ -28,7 +28,7 @@ from kubewitness.clusters.mounting import mountable
 from kubewitness.clusters.nodeimage import command as images_command
 from kubewitness.matrix import nightly
 from kubewitness.matrix import report_command as matrix_report_command
-from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, Topology, unique_name
 from kubewitness.reporting import command as report_command
 
 EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
@@ -201,6 +201,13 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     up.add_argument(
         "--provider", default=Provider.LOCAL, choices=[Provider.LOCAL, Provider.KIND], type=Provider
     )
+    up.add_argument(
+        "--engine",
+        choices=list(EngineName),
+        type=EngineName,
+        help="of --provider kind: whose container engine runs its nodes, one of its own or this host's"
+        " (default: own)",
+    )
     up.add_argument("--setup", default="tls", choices=list(Setup), type=Setup)
     up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
     up.add_argument("--nodes", default=1, type=int, help="real nodes; of kind, its workers")
@@ -235,7 +242,8 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     clean = subparsers.add_parser(
         "clean",
         help="remove what killed runs left",
-        description="Removes the files, control groups and links of runs that are dead. Living ones stay."
+        description="Removes the files, control groups and links of runs that are dead, and what they had in"
+        " this host's Docker or Podman. Living ones stay."
         " With --kubeconfig it removes every namespace that runs made in that cluster.",
     )
     clean.add_argument("--kubeconfig", type=Path, help="of an existing cluster that a run was killed on")
@@ -250,6 +258,9 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     check.add_argument("--version", default=MINORS[-1], type=_version, help=_VERSIONS)
     check.add_argument("--emulated-nodes", action="store_true", help="and what emulated nodes need")
     check.add_argument("--kind", action="store_true", help="and what provider kind needs")
+    check.add_argument(
+        "--engine", choices=list(EngineName), type=EngineName, help="and what it needs with this --engine"
+    )
     check.set_defaults(run=doctor.run)
 
 
@@ -257,9 +268,13 @@ def _up(arguments: argparse.Namespace) -> int:
     kind = arguments.provider is Provider.KIND
     if kind and (arguments.topology is Topology.MINIMAL or arguments.emulated_nodes):
         raise UsageError("--provider kind: its clusters are of the standard topology, without emulated nodes")
+    if arguments.engine and not kind:
+        raise UsageError(f"--engine {arguments.engine}: only provider kind runs nodes in a container engine")
+    engine = arguments.engine or EngineName.OWN
     doctor.require(
-        arguments.version, arguments.topology, emulated_nodes=bool(arguments.emulated_nodes), kind=kind
-    )
+        arguments.version, arguments.topology, emulated_nodes=bool(arguments.emulated_nodes),
+        engine=engine if kind else None, node_image=kind,
+    )  # fmt: skip
     if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
         raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
     if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):
@@ -269,7 +284,8 @@ def _up(arguments: argparse.Namespace) -> int:
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(
         assets.kubernetes, arguments.provider, arguments.setup, arguments.topology, arguments.nodes,
-        () if kind else mountable(), emulated=arguments.emulated_nodes,
+        () if kind else mountable(), emulated=arguments.emulated_nodes, engine=engine,
+        named=unique_name(engine, arguments.setup),
     )  # fmt: skip
     make: type[KeptCluster] = KindCluster if kind else LocalCluster
     cluster = make(spec, assets, arguments.evidence, _say)
@@ -317,8 +333,11 @@ def _clean(arguments: argparse.Namespace) -> int:
             print(f"removed {line}")
         print("clean")
         return 0
-    for line in runs.sweep():
+    left: list[str] = []
+    for line in runs.sweep(left.append):
         print(f"removed {line}")
+    if left:
+        raise ClusterError("; ".join(left))
     living = [run.id for run in runs.all_runs()]
     print(f"clean; still up: {', '.join(living)}" if living else "clean")
     return 0

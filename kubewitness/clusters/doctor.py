@@ -12,9 +12,11 @@ from pathlib import Path
 
 from kubewitness.clusters import runs
 from kubewitness.clusters.errors import HostLacks
+from kubewitness.clusters.kind.host import Unusable
+from kubewitness.clusters.kind.probing import probe
 from kubewitness.clusters.nodes import restricted
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.cluster import Topology
+from kubewitness.model.cluster import EngineName, Topology
 from kubewitness.model.versions import proxies_by_nftables
 
 _TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
@@ -22,6 +24,7 @@ _OLD_PROXY_TOOLS = {"iptables": "iptables", "conntrack": "conntrack"}
 _DEBIAN_TOOLS = {"apt-get": "apt", "dpkg-deb": "dpkg"}  # for Debian's packages, of which nodes are made
 _EMULATION_TOOLS = {"qemu-system-x86_64": "qemu-system-x86", "mkfs.ext4": "e2fsprogs", **_DEBIAN_TOOLS}
 _TUN = Path("/dev/net/tun")
+_HOST_ENGINES = (EngineName.DOCKER, EngineName.PODMAN)
 _FREE_BYTES = 4 << 30
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 40  # measured: 10 for the control plane, 9 for each node, and some to spare
@@ -37,9 +40,17 @@ class Finding:
 
 
 def examine(
-    version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False, kind: bool = False
+    version: str,
+    topology: Topology = Topology.STANDARD,
+    *,
+    emulated_nodes: bool = False,
+    engine: EngineName | None = None,
+    node_image: bool = False,
 ) -> list[Finding]:
-    """Everything that a cluster of a version needs here, in the order in which it would be missed."""
+    """Everything that a cluster of a version needs here, in the order in which it would be missed.
+
+    With ``engine`` it is one of kind; ``node_image``: an image for such nodes is to be made.
+    """
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
     if topology is Topology.STANDARD and not proxies_by_nftables(parse_minor(version)):
@@ -48,27 +59,44 @@ def examine(
     if emulated_nodes:
         found += [_machine(), _tun()]
         found += [_tool(name, package) for name, package in _EMULATION_TOOLS.items()]
-    if kind:
+    if engine is EngineName.OWN or node_image:
         found += [_tool(name, package) for name, package in _DEBIAN_TOOLS.items()]
+    if engine:
         found.append(_limits())
+    if engine in _HOST_ENGINES:
+        found.append(_engine(engine))
     return found
 
 
 def require(
-    version: str, topology: Topology = Topology.STANDARD, *, emulated_nodes: bool = False, kind: bool = False
+    version: str,
+    topology: Topology = Topology.STANDARD,
+    *,
+    emulated_nodes: bool = False,
+    engine: EngineName | None = None,
+    node_image: bool = False,
 ) -> None:
     """Raises HostLacks with everything that is missing, in one message."""
-    looked_at = examine(version, topology, emulated_nodes=emulated_nodes, kind=kind)
+    looked_at = examine(
+        version, topology, emulated_nodes=emulated_nodes, engine=engine, node_image=node_image
+    )
     if missing := [each for each in looked_at if each.advice]:
         lines = "; ".join(f"{each.what}: {each.found}; {each.advice}" for each in missing)
-        held = "a kind cluster" if kind else "a local cluster"
+        held = f"hold a {'kind' if engine else 'local'} cluster"
+        if node_image and not engine:
+            held = "make a node image"
         held += " with emulated nodes" if emulated_nodes else ""
-        raise HostLacks(f"this host cannot hold {held}: {lines}")
+        raise HostLacks(f"this host cannot {held}: {lines}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command `kubewitness doctor`."""
-    found = examine(arguments.version, emulated_nodes=arguments.emulated_nodes, kind=arguments.kind)
+    engine = arguments.engine or (EngineName.OWN if arguments.kind else None)
+    found = examine(
+        arguments.version, emulated_nodes=arguments.emulated_nodes, engine=engine, node_image=bool(engine)
+    )
+    if arguments.kind:
+        found += [_choice(each) for each in _HOST_ENGINES if each != engine]
     if arguments.json:
         print(json.dumps([asdict(each) for each in found], indent=1))
     else:
@@ -144,8 +172,29 @@ def _watches() -> Finding:
 
 
 def _limits() -> Finding:
-    found = "root lacks it: containers start without what needs it" if restricted() else "root has it"
+    lacking = "root lacks it: --engine own starts containers without what needs it"
+    found = lacking if restricted() else "root has it"
     return Finding("CAP_SYS_RESOURCE", found)
+
+
+def _engine(name: EngineName) -> Finding:
+    """One of this host's, which is to run nodes. It starts a container, which takes half a second."""
+    what = f"--engine {name}"
+    if os.geteuid() != 0:
+        return Finding(what, "not looked at without root")
+    try:
+        about = probe(name)
+    except Unusable as error:
+        return Finding(what, error.found, error.advice)
+    return Finding(what, f"{name} {about.version} runs nodes, by its runtime {about.runtime}")
+
+
+def _choice(name: EngineName) -> Finding:
+    """The same for one that a cluster of kind may have or not: nothing is missing without it."""
+    looked_at = _engine(name)
+    if not looked_at.advice:
+        return looked_at
+    return Finding(looked_at.what, f"cannot be chosen: {looked_at.found}; {looked_at.advice}")
 
 
 def _space() -> Finding:

@@ -12,8 +12,9 @@ run's directory. Requests carry an ``id`` that the answer repeats:
 
 - ``namespace``: a network, mount and UTS namespace called ``name``; ``binds``
   is a list of [source, target] that are bound there, ``tmpfs`` of targets.
-- ``adopt``: the network namespace of process ``pid``, which something in the cluster
-  started, is called ``name`` from now on; ``address`` is one of its, and ``node`` its node.
+- ``adopt``: the network namespace of process ``pid``, which somebody else started, is
+  called ``name`` from now on; ``address`` is one of its, and ``node`` its node. With
+  ``inside`` the number is the cluster's own, else the host's. Answers with the host's.
 - ``spawn``: starts ``argv`` as ``name`` in namespace ``ns``; answers with its
   process id as the host counts it. A ``mark`` above 0 becomes part of its
   group id, by which the kernel tells its connections apart (network.marking).
@@ -241,15 +242,20 @@ class Keeper:
         for key, value in request.get("sysctls", {}).items():
             Path("/proc/sys", key.replace(".", "/")).write_text(value)
 
-    def do_adopt(self, request: dict[str, Any]) -> None:
-        network = os.open(f"/proc/{request['pid']}/ns/net", os.O_RDONLY)
+    def do_adopt(self, request: dict[str, Any]) -> dict[str, Any]:
+        pid = request["pid"]
+        if request["inside"]:
+            network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+            pid = self._host_pid(pid, os.fstat(network).st_ino)
+        else:
+            network = os.open(f"{pid}/ns/net", os.O_RDONLY, dir_fd=self.host_proc)
         self.namespaces[request["name"]] = [network]
-        pid = self._host_pid(request["pid"], os.fstat(network).st_ino)
         entry = {
             "name": request["node"], "pid": pid, "ns": request["name"],
             "mark": 0, "address": request["address"], "node": request["node"],
         }  # fmt: skip
         self._register(entry)
+        return {"pid": pid}
 
     def _host_pid(self, pid: int, network: int) -> int:
         """The host's number of our process ``pid``, which is in the network namespace with that inode."""

@@ -103,12 +103,14 @@ class Keeper:
         )
         return str(answer["net"])
 
-    def adopt(self, name: str, pid: int, address: str, node: str) -> None:
-        """Lets ``name`` mean the network namespace of a process that something in the cluster started.
+    def adopt(self, name: str, pid: int, address: str, node: str, *, inside: bool) -> int:
+        """Lets ``name`` mean the network namespace of a process that somebody else started.
 
-        ``pid`` is the cluster's own number for it, ``address`` the namespace's, ``node`` the node there.
+        ``pid`` is the cluster's own number for it if it is ``inside``, else the host's, which is returned;
+        ``address`` is one of the namespace's, ``node`` the node there.
         """
-        self._ask("adopt", name=name, pid=pid, address=address, node=node)
+        answer = self._ask("adopt", name=name, pid=pid, address=address, node=node, inside=inside)
+        return int(answer["pid"])
 
     def spawn(
         self,

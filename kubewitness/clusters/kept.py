@@ -60,7 +60,7 @@ class KeptCluster:
     def start(self) -> None:
         """Brings everything up; whatever fails, nothing is left behind but the evidence."""
         self._began = time.monotonic()
-        self.run = runs.create()
+        self.run = runs.create(self.progress)
         self.keeper: Keeper | None = None
         try:
             self.captured = self.evidence or self.run.directory / "evidence"

@@ -197,8 +197,11 @@ def _is_stopped(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] in "TZX"
 
 
-def restricted() -> bool:
-    """Whether root of this host lacks CAP_SYS_RESOURCE: nobody may lower oom_score_adj or raise a limit."""
-    status = Path("/proc/self/status").read_text()
+def restricted(process: str = "self") -> bool:
+    """Whether root of this host lacks CAP_SYS_RESOURCE: nobody may lower oom_score_adj or raise a limit.
+
+    Of a ``process``, by its number: whether it lacks that.
+    """
+    status = Path("/proc", process, "status").read_text()
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
     return not int(effective, 16) >> _CAP_SYS_RESOURCE & 1

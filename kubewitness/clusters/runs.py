@@ -3,7 +3,8 @@
 A run's directory holds a lock that its keeper holds for as long as it lives.
 Whoever can take that lock knows that the run is dead: its processes, mounts
 and network namespaces went with the keeper (the kernel saw to that), so only
-files, control groups and possibly the host's end of a virtual link are left.
+files, control groups, possibly the host's end of a virtual link, and what it
+made in a container engine of the host's are left.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import secrets
 import select
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubewitness.clusters.errors import ClusterError, UsageError
 from kubewitness.clusters.keeping import Keeper
+from kubewitness.clusters.kind import leftovers
 
 CGROUPS = Path("/sys/fs/cgroup")
 LINK_PREFIX = "kw-"
@@ -95,6 +98,7 @@ class Run:
         """The same for one who holds the lock. Does nothing if another was as quick."""
         if not self.directory.is_dir():
             return
+        leftovers.remove(self.directory)
         remove_link(self.link)
         for group in control_groups(self.cgroup):
             _remove_group(group)
@@ -102,13 +106,17 @@ class Run:
         shutil.rmtree(self.directory)
 
 
-def create() -> Run:
-    """A new run with an empty directory. Removes first what dead runs left."""
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def create(tell: Callable[[str], None] = _say) -> Run:
+    """A new run with an empty directory. Removes first what dead runs left, and tells what it could not."""
     parent = root()
     # Six hexadecimal digits keep the link's name within the kernel's fifteen characters.
     run = Run(identity := secrets.token_hex(3), parent / identity)
     try:
-        sweep()
+        sweep(tell)
         with _one_at_a_time():
             run.directory.mkdir()
             (run.directory / "owner").write_text(_identity(os.getpid()))
@@ -151,14 +159,22 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def sweep() -> list[str]:
-    """Removes what dead runs left; returns a line for each thing removed."""
+def sweep(tell: Callable[[str], None] = _say) -> list[str]:
+    """Removes what dead runs left; returns a line for each thing removed.
+
+    Of a run whose containers an engine does not let be removed it tells, and leaves it for the next time.
+    """
     removed = []
     with _one_at_a_time():
         for run in all_runs():
             if not (run.alive or _owned(run)):
-                run.free()
-                removed.append(f"run {run.id}: files, control groups, link")
+                what = f"run {run.id}: files, control groups, link{leftovers.told(run.directory)}"
+                try:
+                    run.free()
+                except leftovers.NotRemoved as error:
+                    tell(f"run {run.id}: {error}")
+                else:
+                    removed.append(what)
     return removed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import secrets
 from dataclasses import dataclass, field
 
 from kubewitness.model.behaviour import parse_minor
@@ -15,6 +16,14 @@ class Provider(enum.StrEnum):
     LOCAL = "local"  # processes on this host
     KIND = "kind"  # kind did: containers on this host
     EXISTING = "existing"  # somebody else did, and gave a kubeconfig
+
+
+class EngineName(enum.StrEnum):
+    """Whose container engine runs the nodes of a cluster of kind."""
+
+    OWN = "own"  # one that the run starts for it
+    DOCKER = "docker"  # this host's
+    PODMAN = "podman"  # likewise
 
 
 class Setup(enum.StrEnum):
@@ -35,6 +44,11 @@ class Topology(enum.StrEnum):
     STANDARD = "standard"
 
 
+def unique_name(engine: EngineName, setup: Setup) -> str:
+    """Of a new cluster of kind, where others may have clusters, too; "" in an engine of its own."""
+    return "" if engine is EngineName.OWN else f"kw-{setup}-{secrets.token_hex(3)}"
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
     """``version`` is a minor (``1.37``) or an exact version (``1.37.2``).
@@ -45,6 +59,7 @@ class ClusterSpec:
     run on, and ``disruption`` tells whether more of it may be changed than
     namespaces that were made for the run.
     With ``key_log`` the API server writes down the secrets of its TLS connections, which open the capture.
+    Of a cluster of kind ``engine`` runs the nodes. An engine that others use, too, knows it as ``named``.
     """
 
     version: str
@@ -57,6 +72,8 @@ class ClusterSpec:
     disruption: bool = field(default=False, kw_only=True)
     emulated: int = field(default=0, kw_only=True)
     key_log: bool = field(default=False, kw_only=True)
+    engine: EngineName = field(default=EngineName.OWN, kw_only=True)
+    named: str = field(default="", kw_only=True)
 
     @property
     def all_nodes(self) -> range:
@@ -76,7 +93,7 @@ class ClusterSpec:
     @property
     def kind_name(self) -> str:
         """Of the cluster, as kind knows it."""
-        return f"kw-{self.setup}"
+        return self.named or f"kw-{self.setup}"
 
     @property
     def insecure_port(self) -> InsecurePort:

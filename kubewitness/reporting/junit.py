@@ -44,6 +44,9 @@ def _suite(cluster: Mapping[str, Any], rows: list[Mapping[str, Any]], started: s
     properties = ET.SubElement(suite, "properties")
     for name in ("version", "provider", "setup", "topology", "nodes", "insecure_port", "visibility"):
         ET.SubElement(properties, "property", name=name, value=str(cluster[name]))
+    if engine := cluster.get("engine"):
+        value = f"{engine['name']} {engine['version']}, runtime {engine['runtime']}"
+        ET.SubElement(properties, "property", name="engine", value=value)
     suite.extend([_case(each) for each in rows])
     return suite
 

@@ -18,7 +18,7 @@ from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.existing import Access, discover
 from kubewitness.clusters.mounting import mountable
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
-from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, Topology, unique_name
 from kubewitness.model.needs import offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
 from kubewitness.reporting.results import Outcome, Results
@@ -61,6 +61,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         metavar="FILE",
         help="of kind's nodes: an archive as `docker save` writes it (default: built here)",
+    )
+    group.addoption(
+        "--engine",
+        choices=[str(each) for each in EngineName],
+        help="of provider kind: whose container engine runs its nodes, one of the run's own or this host's"
+        " (default: own)",
     )
     group.addoption(
         "--emulated-nodes",
@@ -114,6 +120,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--topology minimal: provider kind makes clusters of the standard topology")
     if config.getoption("node_image") and not kind:
         raise pytest.UsageError("--node-image: only provider kind makes nodes of an image")
+    if config.getoption("engine") and not kind:
+        raise pytest.UsageError("--engine: only provider kind runs nodes in a container engine")
     if config.getoption("emulated_nodes") and (
         kind or access(config) or config.getoption("topology") == [Topology.MINIMAL]
     ):
@@ -177,9 +185,14 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
     version, setups = config.getoption("kube_version"), config.getoption("setup") or list(Setup)
     if config.getoption("provider") == Provider.KIND:
         workers = config.getoption("nodes") or _KIND_WORKERS
+        engine = EngineName(config.getoption("engine") or EngineName.OWN)
         return [
-            ClusterSpec(version, Provider.KIND, Setup(each), Topology.STANDARD, workers) for each in setups
-        ]
+            ClusterSpec(
+                version, Provider.KIND, Setup(each), Topology.STANDARD, workers, engine=engine,
+                named=unique_name(engine, Setup(each)),
+            )
+            for each in setups
+        ]  # fmt: skip
     return [
         ClusterSpec(
             version, Provider.LOCAL, Setup(setup), Topology(topology),

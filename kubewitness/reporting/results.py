@@ -15,7 +15,7 @@ from typing import Any
 
 from kubewitness import __version__
 from kubewitness.model.behaviour import Behaviour
-from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, Topology
 from kubewitness.model.verdict import Verdict, Violation
 from kubewitness.reporting import html, junit, schema
 from kubewitness.reporting.changes import changes
@@ -62,6 +62,8 @@ class Results:
                 disruption=each.get("disruption", False),
                 emulated=each.get("emulated", 0),
                 key_log=each.get("key_log", False),
+                engine=EngineName(each.get("engine", {}).get("name", EngineName.OWN)),
+                named=each.get("kind_name", ""),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -186,6 +188,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "capture": None,
         "evidence": f"evidence/{spec.label}",
         "binaries": [],
+        **({"kind_name": spec.kind_name} if spec.provider is Provider.KIND else {}),
         **({"node_names": list(spec.names), "disruption": spec.disruption} if spec.names else {}),
     }
 

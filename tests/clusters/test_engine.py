@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from kubewitness.clusters.errors import UsageError
-from kubewitness.clusters.kind import clamp, engine
+from kubewitness.clusters.kind import clamp, own
+from kubewitness.clusters.kind.engine import Archive, made_of
 
 PROCESS = {
     "args": ["/sbin/init"],
@@ -60,34 +61,41 @@ def test_all_else_is_passed_on(tmp_path: Path) -> None:
     assert clamped(tmp_path, "kill", "--all", "it", "9") == "kill --all it 9"
 
 
-def saved(file: Path, content: Any) -> Path:
+def saved(file: Path, **files: Any) -> Path:
     with tarfile.open(file, "w") as archive:
-        data = json.dumps(content).encode()
-        member = tarfile.TarInfo("manifest.json")
-        member.size = len(data)
-        archive.addfile(member, io.BytesIO(data))
+        for name, content in files.items():
+            data = json.dumps(content).encode()
+            member = tarfile.TarInfo(f"{name}.json")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
     return file
 
 
-def test_an_archive_tells_its_images_name(tmp_path: Path) -> None:
-    archive = saved(
-        tmp_path / "node.tar", [{"Config": "c.json", "RepoTags": ["a/node:v1.37.2"], "Layers": []}]
-    )
-    assert engine.reference(archive) == "a/node:v1.37.2"
+CONFIG = {"rootfs": {"diff_ids": ["sha256:1"]}, "config": {"Entrypoint": ["/it"], "Env": ["A=b"]}}
 
 
-@pytest.mark.parametrize("content", [[], {}, [{"RepoTags": None}]], ids=str)
-def test_what_names_no_image_is_no_archive(tmp_path: Path, content: Any) -> None:
-    archive = saved(tmp_path / "node.tar", content)
+def test_an_archive_tells_its_images_name_and_what_it_is_made_of(tmp_path: Path) -> None:
+    manifest = [{"Config": "c0ffee.json", "RepoTags": ["a/node:v1.37.2"], "Layers": []}]
+    found = Archive.read(saved(tmp_path / "node.tar", manifest=manifest, c0ffee=CONFIG))
+    assert (found.reference, found.digest) == ("a/node:v1.37.2", "c0ffee")
+    assert found.made_of == made_of(["sha256:1"], {"Entrypoint": ["/it"], "Env": ["A=b"], "Labels": None})
+    assert found.made_of != made_of(["sha256:1"], {"Entrypoint": ["/other"], "Env": ["A=b"]})
+
+
+@pytest.mark.parametrize(
+    "manifest", [[], {}, [{"RepoTags": None}], [{"Config": "c.json", "RepoTags": None}]], ids=str
+)
+def test_what_names_no_image_is_no_archive(tmp_path: Path, manifest: Any) -> None:
+    archive = saved(tmp_path / "node.tar", manifest=manifest, c=CONFIG)
     with pytest.raises(UsageError, match="is no archive of a named image"):
-        engine.reference(archive)
+        Archive.read(archive)
 
 
 def test_neither_is_a_file_of_any_kind_or_none(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     for name in ("text", "missing"):
         with pytest.raises(UsageError, match=f"{name} is no archive"):
-            engine.reference(tmp_path / name)
+            Archive.read(tmp_path / name)
 
 
 def test_a_data_root_shares_layers_and_copies_databases(tmp_path: Path) -> None:
@@ -96,9 +104,9 @@ def test_a_data_root_shares_layers_and_copies_databases(tmp_path: Path) -> None:
         (root / file).parent.mkdir(parents=True)
         (root / file).write_text(file)
     os.chown(root / "overlay2/a/diff", 0, 8)
-    engine.link(root, tmp_path / "own")
+    own.link(root, tmp_path / "own")
     assert (tmp_path / "own/overlay2/a/diff/bin/sh").samefile(root / "overlay2/a/diff/bin/sh")
     assert (tmp_path / "own/overlay2/a/diff").stat().st_gid == 8
-    own = tmp_path / "own/volumes/metadata.db"
-    assert own.read_text() == "volumes/metadata.db"
-    assert not own.samefile(root / "volumes/metadata.db")
+    copied = tmp_path / "own/volumes/metadata.db"
+    assert copied.read_text() == "volumes/metadata.db"
+    assert not copied.samefile(root / "volumes/metadata.db")

@@ -125,6 +125,17 @@ def test_a_key_logging_build_is_told(sample: Results, tmp_path: Path) -> None:
     assert any("key-logging build" in text for text in rendered(sample, tmp_path).texts)
 
 
+def test_the_engine_of_a_cluster_of_kind_is_told(sample: Results, tmp_path: Path) -> None:
+    own, hosts, _ = sample["clusters"]
+    own["engine"] = {"name": "own", "version": "20.10", "runtime": "clamp", "restricted": True}
+    hosts["engine"] = {"name": "podman", "version": "4.3", "runtime": "crun", "restricted": False}
+    texts = rendered(sample, tmp_path).texts
+    assert "engine: Docker of the run's own, 20.10" in texts
+    assert "engine: this host's Podman, 4.3" in texts
+    assert [each for each in texts if each.startswith("runtime:")] == ["runtime: clamp", "runtime: crun"]
+    assert texts.count("nodes without CAP_SYS_RESOURCE") == 1
+
+
 def test_an_empty_run_is_no_success(sample: Results, tmp_path: Path) -> None:
     sample["results"], sample["clusters"] = [], []
     sample["run"]["summary"] = dict.fromkeys(sample["run"]["summary"], 0)

@@ -41,6 +41,14 @@ def test_a_case_is_named_by_behaviour_and_cluster(sample: Results, broken: Resul
     assert broken["replay"] in text
 
 
+def test_a_suite_tells_the_engine_of_its_cluster(sample: Results, tmp_path: Path) -> None:
+    sample["clusters"][0]["engine"] = {
+        "name": "podman", "version": "4.3", "runtime": "crun", "restricted": False,
+    }  # fmt: skip
+    found = written(sample, tmp_path).findall(".//property[@name='engine']")
+    assert [each.get("value") for each in found] == ["podman 4.3, runtime crun"]
+
+
 def test_a_skipped_case_names_the_need(sample: Results, tmp_path: Path) -> None:
     skipped = written(sample, tmp_path).findall(".//skipped")
     assert {each.get("message") for each in skipped} == {"readable-traffic", "tls", "controllers"}

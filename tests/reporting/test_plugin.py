@@ -118,6 +118,7 @@ def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
             ("--key-log", "--setup", "insecure"),
             "--key-log: only the clusters of provider local and setup tls",
         ),
+        (("--engine", "docker"), "--engine: only provider kind runs nodes in a container engine"),
         (("--image", "other=x"), "NAME one of witness, pause"),
         (("--replay", "/absent"), "--replay: /absent holds no results.json"),
     ],

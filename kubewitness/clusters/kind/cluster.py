@@ -1,9 +1,9 @@
-"""Provider ``kind``: nodes are containers, made by kind in an engine of the run's own."""
+"""Provider ``kind``: nodes are containers, made by kind in an engine of the run's own or of the host's."""
 
 from __future__ import annotations
 
 import json
-import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,16 +25,18 @@ from kubewitness.clusters.components import (
 from kubewitness.clusters.errors import ClusterError, Refused
 from kubewitness.clusters.forward import LOOPBACK
 from kubewitness.clusters.keeping import Keeper
-from kubewitness.clusters.kept import CONTROL_PLANE, PACKAGE_ROOT, KeptCluster
-from kubewitness.clusters.kind import engine
+from kubewitness.clusters.kept import CONTROL_PLANE, KeptCluster
+from kubewitness.clusters.kind import own
+from kubewitness.clusters.kind.client import bound
 from kubewitness.clusters.kind.containers import Containers
 from kubewitness.clusters.kind.engine import Engine
+from kubewitness.clusters.kind.host import HostEngine
 from kubewitness.clusters.nodeimage.building import node_image
-from kubewitness.clusters.nodes import START_S, is_ready, restricted
+from kubewitness.clusters.nodes import START_S, is_ready
 from kubewitness.clusters.storage import Storage
 from kubewitness.model import versions
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.cluster import ClusterSpec, Setup
+from kubewitness.model.cluster import ClusterSpec, EngineName, Setup
 
 _CREATE_S = 600.0
 _INTERFACES = ("lo", "eth0", "host0")
@@ -88,15 +90,27 @@ class KindCluster(KeptCluster):
         raise Refused("provider kind puts no servers of files and disks beside its clusters")
 
     def stop(self) -> float:
-        if self.keeper is not None and hasattr(self, "containers"):
-            try:
-                self.containers.collect_logs(self.run.directory / "logs")
-                shutil.copytree(
-                    self.run.directory / "shared" / "audit", self.run.directory / "logs" / "audit"
-                )
-            except ClusterError as error:
-                self.progress(f"{self.spec.label}: not all logs of its nodes could be had: {error}")
+        try:
+            if self.keeper is not None and hasattr(self, "containers"):
+                self._collect_logs()
+        except BaseException:
+            super().stop()
+            raise
         return super().stop()
+
+    def _collect_logs(self) -> None:
+        logs = self.run.directory / "logs"
+        for missing in self.containers.collect_logs(logs):
+            self.progress(f"{self.spec.label}: not all logs of its nodes could be had: {missing}")
+        audit = self.run.directory / "shared" / "audit"
+        if audit.is_dir():
+            shutil.copytree(audit, logs / "audit")
+
+    def facts(self) -> dict[str, Any]:
+        engine = self.containers.engine.facts()
+        return super().facts() | {
+            "engine": engine | {"restricted": self.containers.restricted(self.control_plane)}
+        }
 
     def end(self, component: str) -> None:
         """Takes its static pod away, and ends it at once."""
@@ -113,14 +127,10 @@ class KindCluster(KeptCluster):
     def _start(self) -> None:
         directory = self.run.directory
         self.keeper = keeper = Keeper.start(directory)
-        tree, limited = engine.programs(self.progress), restricted()
-        image = self.image or node_image(self.assets, self.progress).archive
-        root = engine.loaded(image, tree, self.run, keeper, self.progress, restricted=limited)
-        engine.link(root, directory / "engine-root")
-        running = Engine.start(tree, self.run, keeper, directory / "engine-root", restricted=limited)
+        engine = self._engine(keeper)
         self._mark("engine_ready_s")
-        self.containers = Containers(running, self.run, keeper, self.name, self.assets.images)
-        self._create(running, keeper, engine.reference(image))
+        self.containers = Containers(engine, keeper, self.name, self.assets.images)
+        self._create(engine, keeper)
         self._mark("kind_created_s")
         workers = self.spec.node_names
         self.containers.load_images([*workers])
@@ -137,7 +147,14 @@ class KindCluster(KeptCluster):
             self.api.wait(nodes(), node, is_ready, within_s=START_S, what=f"{node} to be Ready")
         self._mark("node_ready_s")
 
-    def _create(self, running: Engine, keeper: Keeper, reference: str) -> None:
+    def _engine(self, keeper: Keeper) -> Engine:
+        """Runs, and has the node image."""
+        image = self.image or node_image(self.assets, self.progress).archive
+        if self.spec.engine is EngineName.OWN:
+            return own.start(image, self.run, keeper, self.progress)
+        return HostEngine.prepare(self.spec, image, self.run, self.progress)
+
+    def _create(self, engine: Engine, keeper: Keeper) -> None:
         """Lets kind make the nodes; the capture begins as soon as the first of them is there."""
         directory = self.run.directory
         shared = directory / "shared"
@@ -149,11 +166,11 @@ class KindCluster(KeptCluster):
             identity = {"runAsUser": 0, "runAsGroup": network.MARKED_GROUPS + mark}
             patch = shared / "patches" / f"{component}.json"
             configuration.write_json(patch, {"spec": {"securityContext": identity}})
-        path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
         watching = subprocess.Popen(
-            running.command("events", "--filter=event=start", "--format={{.Actor.Attributes.name}}"),
-            env=running.environment, stdout=subprocess.PIPE, text=True,
+            bound(engine.started()), env=engine.client.environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
+        assert watching.stdin is not None
         assert watching.stdout is not None
         failures: list[Exception] = []
         names = {self.control_plane, *self.spec.node_names}
@@ -161,21 +178,28 @@ class KindCluster(KeptCluster):
         follow.start()
         argv: list[object] = [
             sys.executable, "-m", "kubewitness.clusters.kind.making",
-            self.name, directory / "kind.kubeconfig", reference, self.assets.path("kind"),
+            self.name, directory / "kind.kubeconfig", engine.image, self._retaining(),
             self.binaries / "kubectl", config,
         ]  # fmt: skip
         try:
-            keeper.run(
-                "kind", argv, ns=engine.NAMESPACE, env=running.environment | path, cwd=directory,
-                within_s=_CREATE_S,
-            )  # fmt: skip
+            engine.run(argv, directory, _CREATE_S)
         finally:
-            watching.terminate()
+            watching.stdin.close()
             watching.wait()
             follow.join()
             watching.stdout.close()
         if failures:
             raise ClusterError(f"the nodes of {self.name} cannot be observed: {failures[0]}") from failures[0]
+
+    def _retaining(self) -> Path:
+        """kind, which would remove the nodes of a cluster that does not come up, and their logs with them."""
+        script = self.run.directory / "kind-retaining"
+        kind = shlex.quote(str(self.assets.path("kind")))
+        script.write_text(
+            f'#!/bin/sh\ncase $1 in create) exec {kind} "$@" --retain ;; esac\nexec {kind} "$@"\n'
+        )
+        script.chmod(0o755)
+        return script
 
     def _follow(
         self, started: Iterator[str], names: set[str], keeper: Keeper, failures: list[Exception]
@@ -183,7 +207,8 @@ class KindCluster(KeptCluster):
         """Takes hold of each node's network as it starts, and captures that of the control plane."""
         try:
             for name in (line.strip() for line in started):
-                self.progress(f"{self.spec.label}: container {name} has started")
+                if name in names:
+                    self.progress(f"{self.spec.label}: container {name} has started")
                 if name == self.control_plane:
                     self.containers.adopt(name, CONTROL_PLANE)
                     link = f"link add host0 type veth peer name {self.run.link} netns /proc/1/ns/net"

@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Print the archive's path, or the image's name once it is loaded; progress goes to standard error."""
     _check(arguments.output, arguments.load)
-    doctor.require(arguments.version, kind=True)
+    doctor.require(arguments.version, node_image=True)
     assets = resolve(arguments.version, ALL, progress=_say)
     try:
         image = node_image(assets, _say)
