@@ -1,0 +1,52 @@
+"""Where fuzzing begins: what the decoders are made for."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+from tests.fuzz.targets import TARGETS
+from tests.wire.grpc_traffic import Side, client_start, data, header, message, txn
+from tests.wire.test_decoder import traffic
+from tests.wire.test_tls import CLIENT_HELLO, TLS13, record, server_hello
+from tests.wire.traffic import chunked, pod_bytes, proto, request, response, watch_head
+
+EVENT = b'{"type":"ADDED","object":{"kind":"Pod"}}\n'
+
+
+def step(number: int, content: bytes) -> bytes:
+    """As targets.steps reads it, in as many as its length takes."""
+    parts = [content[at : at + 255] for at in range(0, len(content), 255)] or [b""]
+    return b"".join(bytes([number, len(part)]) + part for part in parts)
+
+
+def seeds(target: str) -> list[bytes]:
+    assert target in TARGETS
+    client, server = Side(), Side()
+    call = client_start() + client.call(
+        1, "/etcdserverpb.KV/Txn", txn("/registry/pods/d/p", pod_bytes("p"), 0)
+    )
+    answer = server.answer(1, proto((1, header(2)), (2, 1)))
+    asked, answered = request("POST", "/api/v1/namespaces/d/pods", EVENT), response(201, EVENT)
+    watching = request("GET", "/api/v1/pods?watch=1"), watch_head() + chunked([EVENT] * 3)
+    hello = record(server_hello(0x1301, TLS13))
+    pcap = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 1)
+    return {
+        "files": [
+            pcap + b"".join(struct.pack("<IIII", 1, 2, len(each), len(each)) + each for each in traffic()[:9])
+        ],
+        "packets": [b"".join(step(2, each) for each in traffic() if len(each) < 256)],
+        "connection": [
+            b"\0" + step(128, asked) + step(129, answered) + step(128, watching[0]) + step(129, watching[1]),
+            b"\1" + step(128, call) + step(129, answer),
+            b"\2" + step(128, CLIENT_HELLO) + step(129, hello),
+        ],
+        "http1": [step(0, asked) + step(0, watching[0]), step(1, answered) + step(1, watching[1])],
+        "http2": [step(0, call) + step(1, answer) + step(0, data(3, b"x", pad=3))],
+        "grpc": [step(0, message(gzip.compress(b"x" * 99), compressed=True) + message(b"abc"))],
+        "etcd": [b"\1" + txn("/registry/pods/d/p", pod_bytes("p"), 0), b"\1" + proto((1, header(2)), (2, 1))],
+        "tls": [step(0, CLIENT_HELLO) + step(1, hello) + step(1, b"\x17\x03\x03\x00\x20" + bytes(32))],
+        "bodies": [pod_bytes("p"), EVENT],
+        "watch": [step(0, struct.pack(">I", 9) + b"k8s\0" + bytes(5)), step(0, gzip.compress(EVENT * 3))],
+        "frames": traffic()[:6],
+    }[target]
