@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from kubewitness.capture.files import CaptureFile
@@ -16,6 +17,7 @@ from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
 from tests.reference.tshark import Message, digest
 
+_FINAL = re.compile(r"[2-5]\d\d", re.ASCII)
 Ends = tuple[tuple[str, int], tuple[str, int]]
 
 
@@ -49,7 +51,7 @@ class Recorder:
         self._bodies: dict[tuple[int, Towards], bytes] = {}
 
     def headers(self, towards: Towards, stream: int, headers: Headers, _: Span) -> None:
-        if ":method" in headers or headers.get(":status", "0") >= "200":
+        if ":method" in headers or _FINAL.fullmatch(headers.get(":status", "")):
             self._heads[stream, towards] = headers
 
     def body(self, towards: Towards, stream: int, data: bytes, _: Span) -> None:
