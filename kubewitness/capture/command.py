@@ -158,7 +158,7 @@ _KINDS = {
 
 
 class Pod:
-    """Lines about one pod: those that name it, and, once its uid is known, those that carry that."""
+    """Lines about one pod: those that name it, and those that carry its uid once that is known."""
 
     def __init__(self, namespace: str, name: str) -> None:
         self._namespace, self._name = namespace, name
@@ -175,7 +175,7 @@ class Pod:
         )
         if named and line.uid:
             self._uids.add(line.uid)
-        return named or line.uid in self._uids
+        return named or bool({line.uid, line.regards} & self._uids)
 
 
 def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:

@@ -53,6 +53,7 @@ class Line:
     name: str = ""
     uid: str = ""
     revision: str = ""
+    regards: str = ""  # of an Event, the uid of what it is about
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, since_ns: int | None = None) -> str:
@@ -79,6 +80,7 @@ class Line:
             "name": self.name,
             "uid": self.uid,
             "revision": self.revision,
+            "regards": self.regards,
         }
         return {key: value for key, value in (told | dict(self.details)).items() if value not in ("", None)}
 
@@ -145,11 +147,11 @@ class Teller:
         details = {
             "verb": request.verb, "subresource": request.subresource, "path": request.path,
             "query": dict(request.query) or "", "request_frame": request.last_frame,
-            "audit_id": request.headers.get("audit-id", ""), **more,
+            "audit_id": seen.headers.get("audit-id") if isinstance(seen, ApiResponse) else None, **more,
         }  # fmt: skip
         return Line(
-            seen, "call", who, what, request.resource, request.namespace, name, uid,
-            revision, details,
+            seen, "call", who, what, request.resource, request.namespace, name, uid, revision,
+            _regards(found or request.body), details,
         )  # fmt: skip
 
     def _event(self, seen: WatchEvent) -> Line:
@@ -162,7 +164,10 @@ class Teller:
             what = f"ERROR {_resource(request)}: {seen.object.get('code')} {seen.object.get('message')}"
         details = {"type": seen.type, "watch": request.path, "position": seen.position}
         who = f"to {self._client(request)}"
-        return Line(seen, "event", who, what, request.resource, namespace, name, uid, revision, details)
+        return Line(
+            seen, "event", who, what, request.resource, namespace, name, uid, revision,
+            _regards(seen.object), details,
+        )  # fmt: skip
 
     def _etcd(self, request: EtcdRequest, answer: EtcdResponse | None, who: str) -> Line:
         method = request.method.rpartition("/")[2]
@@ -178,7 +183,7 @@ class Teller:
         }  # fmt: skip
         return Line(
             answer or request, "etcd", who, what, resource, namespace, name,
-            _identity(put)[0], str(answer.revision) if answer and wrote else "", details,
+            _identity(put)[0], str(answer.revision) if answer and wrote else "", _regards(put), details,
         )  # fmt: skip
 
     def _etcd_event(self, seen: EtcdWatchEvent) -> Line:
@@ -188,7 +193,7 @@ class Teller:
         who = seen.receiver.component if seen.receiver.known else self._by_connection(seen)
         return Line(
             seen, "etcd-event", f"to {who}", what, resource, namespace, name,
-            _identity(seen.kv.object)[0], str(seen.kv.mod_revision), details,
+            _identity(seen.kv.object)[0], str(seen.kv.mod_revision), _regards(seen.kv.object), details,
         )  # fmt: skip
 
     def _client(self, request: ApiRequest | EtcdRequest) -> str:
@@ -263,6 +268,11 @@ def _identity(found: ApiObject | None) -> tuple[str, str, str]:
     metadata = _metadata(found)
     uid, revision, name = (str(metadata.get(each) or "") for each in ("uid", "resourceVersion", "name"))
     return uid, revision, name
+
+
+def _regards(found: ApiObject | None) -> str:
+    about = (found.get("involvedObject") or found.get("regarding")) if found else None
+    return str(about.get("uid") or "") if isinstance(about, Mapping) else ""
 
 
 def _state(found: ApiObject) -> str:

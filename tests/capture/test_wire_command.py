@@ -71,6 +71,15 @@ def created(name: str) -> list[bytes]:
     return packets
 
 
+def reported(name: str) -> list[bytes]:
+    """An Event about a pod."""
+    talk = Talk(client_port=4444 + len(name))
+    told = {"metadata": {"name": "e", "uid": "uid-e"}, "involvedObject": {"uid": f"uid-{name}"}}
+    body = json.dumps({"kind": "Event", **told}).encode()
+    asked = request("POST", "/api/v1/namespaces/default/events", body)
+    return talk.open() + talk.ask(asked) + talk.answer(response(201, body, extra="Audit-Id: 77\r\n"))
+
+
 def write(file: Path, packets: list[bytes], writer: Callable[[str], Any] = PcapWriter) -> str:
     with writer(str(file)) as out:
         for packet in packets:
@@ -98,12 +107,13 @@ def test_a_line_for_each_call_and_event(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_one_pods_life_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    capture = write(tmp_path / "x.pcapng", created("web"), PcapNgWriter)
+    capture = write(tmp_path / "x.pcapng", created("web") + reported("web") + reported("x"), PcapNgWriter)
     assert main(["wire", capture, "--pod", "default/web", "--json"]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["kind"] for each in told] == ["etcd", "call", "event", "call"]
-    assert {each["uid"] for each in told if "uid" in each} == {"uid-web"}
-    assert [each.get("revision") for each in told] == ["7", "7", "7", None]
+    assert [each["kind"] for each in told] == ["etcd", "call", "event", "call", "call"]
+    assert [each.get("uid") for each in told] == ["uid-web", "uid-web", "uid-web", None, "uid-e"]
+    assert [each.get("revision") for each in told] == ["7", "7", "7", None, None]
+    assert (told[-1]["regards"], told[-1]["audit_id"]) == ("uid-web", "77")
     assert main(["wire", capture, "--pod", "elsewhere/web"]) == 0
     assert capsys.readouterr().out == ""
 
