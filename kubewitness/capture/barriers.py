@@ -70,11 +70,12 @@ def pass_through(address: str, note: str, within_s: float) -> bytes:
     Raises TimeoutError or ConnectionRefusedError where a reader does not answer.
     """
     payload = MARKER + f"{time.time_ns()}:{note}".encode()
-    told = b""
-    for port in (OWNERS_PORT, CAPTURE_PORT):
+    answers = {}
+    # The processes last: whose connection is captured by then must be known, too.
+    for port in (CAPTURE_PORT, OWNERS_PORT):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(within_s)
             sock.connect((address, port))
             sock.send(payload)
-            told = sock.recv(8192).removeprefix(payload)
-    return told
+            answers[port] = sock.recv(8192).removeprefix(payload)
+    return answers[CAPTURE_PORT]
