@@ -26,7 +26,7 @@ class Local(Nodes):
     def _processes(self, _: str) -> set[int]:
         found = set()
         for each in Path("/proc").iterdir():
-            if each.name.isdigit() and _stat(each) and int(_stat(each)[3]) == self.session:
+            if each.name.isdigit() and (seen := _stat(each)) and int(seen[3]) == self.session:
                 found.add(int(each.name))
         return found
 
