@@ -42,7 +42,8 @@ def examine(
     """Everything that a cluster of a version needs here, in the order in which it would be missed."""
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
-    if topology is Topology.STANDARD and not proxies_by_nftables(parse_minor(version)):
+    proxies_here = topology is Topology.STANDARD and not kind  # kind's nodes have tools of their own
+    if proxies_here and not proxies_by_nftables(parse_minor(version)):
         found += [_tool(name, package) for name, package in _OLD_PROXY_TOOLS.items()]
     found += [_namespaces(), _file_system("overlay"), _control_groups(), _watches(), _space()]
     if emulated_nodes:

@@ -108,3 +108,4 @@ def test_an_old_kube_proxy_takes_iptables_which_the_doctor_asks_for(
         doctor.require("1.19.16")
     for version, topology in (("1.19", Topology.MINIMAL), ("1.29", Topology.STANDARD)):
         assert "iptables" not in {each.what for each in doctor.examine(version, topology)}
+    assert "iptables" not in {each.what for each in doctor.examine("1.19", kind=True)}  # nodes have their own
