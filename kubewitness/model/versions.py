@@ -43,6 +43,11 @@ def configures_runtime_by_file(minor: Minor) -> bool:
     return minor >= (1, 27)
 
 
+def clones_repositories(minor: Minor) -> bool:
+    """The kubelet fills volumes of type gitRepo, by its node's git."""
+    return minor <= (1, 32)
+
+
 def maps_ceph_devices(minor: Minor) -> bool:
     """The kubelet mounts volumes of type rbd."""
     return minor <= (1, 30)

@@ -105,6 +105,10 @@ def test_the_dns_server_may_read_what_it_reads_also_where_kubeadm_does_not_see_t
     }  # fmt: skip
 
 
+def test_nodes_have_git_as_long_as_kubelets_call_it() -> None:
+    assert [minor for minor in range(19, 38) if "git" in system.packages((1, minor))] == [*range(19, 33)]
+
+
 def test_images_bear_the_names_that_kubeadm_wants(assets: Assets, tmp_path: Path) -> None:
     tools = tmp_path / "tools.tar"
     with tarfile.open(tools, "w") as tar:

@@ -258,7 +258,10 @@ class KindCluster(KeptCluster):
         ]
         self.api.patch(_PROXY_SETTINGS, {"data": {"kubeconfig.conf": "\n".join(lines)}})
         self.kubectl(("rollout", "restart", "daemonset/kube-proxy", "--namespace=kube-system"))
-        self.kubectl(("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"))
+        one_by_one_s = START_S * (1 + len(self.spec.node_names))
+        self.kubectl(
+            ("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"), within_s=one_by_one_s
+        )
 
 
 def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:

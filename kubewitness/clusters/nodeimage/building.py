@@ -44,7 +44,7 @@ def node_image(assets: Assets, progress: Progress) -> NodeImage:
     """From the cache, or made now."""
     store = Store(cache_root())
     reference = f"kubewitness/node:v{assets.kubernetes}"
-    bottom, tools = system.layers(store, progress)
+    bottom, tools = system.layers(parse_minor(assets.kubernetes), store, progress)
 
     def make(work: Path, entry: Path) -> None:
         progress(f"making the node image {reference}")
