@@ -1,4 +1,4 @@
-"""The part of a node image that has nothing of Kubernetes: made once for versions that call the same programs.
+"""The part of a node image that has nothing of Kubernetes: made once for versions that call the same tools.
 
 node-system-<key>/system.tar    a small Debian with systemd
 node-system-<key>/proxy.tar     what kube-proxy calls, with the libraries that it takes
