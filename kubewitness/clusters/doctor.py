@@ -53,7 +53,8 @@ def examine(
     """
     found = [_root()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
-    if topology is Topology.STANDARD and not proxies_by_nftables(parse_minor(version)):
+    of_kind = engine is not None or node_image  # whose nodes have tools of their own
+    if topology is Topology.STANDARD and not of_kind and not proxies_by_nftables(parse_minor(version)):
         found += [_tool(name, package) for name, package in _OLD_PROXY_TOOLS.items()]
     found += [_namespaces(), _file_system("overlay"), _control_groups(), _watches(), _space()]
     if emulated_nodes:

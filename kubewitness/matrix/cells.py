@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kubewitness.assets.recipes import MINORS
+from kubewitness.assets.recipes import INSECURE_MINOR, MINORS
 from kubewitness.clusters.errors import UsageError
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.cluster import Setup
 
-KIND_MINORS = ("1.34", "1.36", "1.37")
+KIND_MINORS = (INSECURE_MINOR, "1.34", "1.36", "1.37")
 _NAME = re.compile(r"([a-z]+)-(1\.\d+)-([a-z]+)")
 
 

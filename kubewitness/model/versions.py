@@ -43,6 +43,11 @@ def configures_runtime_by_file(minor: Minor) -> bool:
     return minor >= (1, 27)
 
 
+def clones_repositories(minor: Minor) -> bool:
+    """The kubelet fills volumes of type gitRepo, by its node's git."""
+    return minor <= (1, 32)
+
+
 def maps_ceph_devices(minor: Minor) -> bool:
     """The kubelet mounts volumes of type rbd."""
     return minor <= (1, 30)
@@ -61,3 +66,18 @@ def gates_nftables(minor: Minor) -> bool:
 def may_refuse_old_control_groups(minor: Minor) -> bool:
     """The kubelet can be told whether to run with version 1 of control groups; since 1.35 it refuses them."""
     return minor >= (1, 31)
+
+
+def configures_patches_by_file(minor: Minor) -> bool:
+    """Kubeadm's file names the directory with patches of static pods; a flag did before."""
+    return minor >= (1, 22)
+
+
+def configures_token_issuer(minor: Minor) -> bool:
+    """Kubeadm tells the API server how to issue tokens; without, it issues none but those in Secrets."""
+    return minor >= (1, 20)
+
+
+def shows_endpoint_slices_to_dns(minor: Minor) -> bool:
+    """Kubeadm lets the DNS server read EndpointSlices; Endpoints only before."""
+    return minor >= (1, 22)

@@ -12,7 +12,7 @@ import pytest
 from kubewitness.clusters import doctor
 from kubewitness.clusters.components import Components
 from kubewitness.clusters.errors import HostLacks
-from kubewitness.model.cluster import ClusterSpec, InsecurePort, Provider, Setup, Topology
+from kubewitness.model.cluster import ClusterSpec, EngineName, InsecurePort, Provider, Setup, Topology
 
 TAINT = {"key": "kubewitness.example/only", "value": "me", "effect": "NoSchedule"}
 
@@ -108,3 +108,6 @@ def test_an_old_kube_proxy_takes_iptables_which_the_doctor_asks_for(
         doctor.require("1.19.16")
     for version, topology in (("1.19", Topology.MINIMAL), ("1.29", Topology.STANDARD)):
         assert "iptables" not in {each.what for each in doctor.examine(version, topology)}
+    assert "iptables" not in {
+        each.what for each in doctor.examine("1.19", engine=EngineName.OWN)
+    }  # nodes have their own

@@ -87,6 +87,28 @@ def test_kind_finds_what_it_reads(node: Path) -> None:
     assert (storage["kind"], storage["metadata"]["name"]) == ("StorageClass", "standard")
 
 
+def test_the_dns_server_may_read_what_it_reads_also_where_kubeadm_does_not_see_to_it(
+    assets: Assets, tmp_path: Path
+) -> None:
+    kinds = {}
+    for version in ("1.19.16", "1.37.2"):
+        building.lay_out(tmp_path / version, replace(assets, kubernetes=version), PAUSE)
+        manifests = tmp_path / version / "kind/manifests"
+        objects = [*yaml.safe_load_all((manifests / "default-storage.yaml").read_text())]
+        kinds[version] = [each["kind"] for each in objects]
+        assert sorted(each.name for each in manifests.iterdir()) == [
+            "default-cni.yaml",
+            "default-storage.yaml",
+        ]
+    assert kinds == {
+        "1.19.16": ["StorageClass", "ClusterRole", "ClusterRoleBinding"], "1.37.2": ["StorageClass"]
+    }  # fmt: skip
+
+
+def test_nodes_have_git_as_long_as_kubelets_call_it() -> None:
+    assert [minor for minor in range(19, 38) if "git" in system.packages((1, minor))] == [*range(19, 33)]
+
+
 def test_images_bear_the_names_that_kubeadm_wants(assets: Assets, tmp_path: Path) -> None:
     tools = tmp_path / "tools.tar"
     with tarfile.open(tools, "w") as tar:

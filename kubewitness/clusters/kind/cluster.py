@@ -36,13 +36,22 @@ from kubewitness.clusters.nodes import START_S, is_ready
 from kubewitness.clusters.storage import Storage
 from kubewitness.model import versions
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.cluster import ClusterSpec, EngineName, Setup
+from kubewitness.model.cluster import ClusterSpec, EngineName, InsecurePort, Setup
 
 _CREATE_S = 600.0
 _INTERFACES = ("lo", "eth0", "host0")
 #: A directory of the host's that the control plane's node and its API server see, too.
 _SHARED = "/kubewitness"
 _PATCHES, _AUDIT, _POLICY = f"{_SHARED}/patches", f"{_SHARED}/audit", f"{_SHARED}/policy.json"
+#: The first place where a node looks for programs. Images have theirs in later ones.
+BEFORE_KUBEADM = "/usr/local/sbin/kubeadm"
+FLAG_GIVER = f"""\
+#!/bin/sh
+# This version of kubeadm takes patches by a flag only, which kind does not give.
+PATH=${{PATH#*:}}
+[ "$1" = init ] && set -- "$@" --experimental-patches={_PATCHES}
+exec kubeadm "$@"
+"""
 #: Who asked for what, of every request once it is answered, but no bodies: those are in the capture.
 _AUDITED = {
     "apiVersion": "audit.k8s.io/v1",
@@ -56,6 +65,11 @@ _MARKS = {
     for number, component in enumerate(
         ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
     )
+}
+#: What newer versions of kubeadm tell the API server by themselves.
+_TOKENS = {
+    "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
+    "service-account-signing-key-file": "/etc/kubernetes/pki/sa.key",
 }
 _MANIFESTS = "/etc/kubernetes/manifests"
 _PROXY_SETTINGS = "/api/v1/namespaces/kube-system/configmaps/kube-proxy"
@@ -166,6 +180,9 @@ class KindCluster(KeptCluster):
             identity = {"runAsUser": 0, "runAsGroup": network.MARKED_GROUPS + mark}
             patch = shared / "patches" / f"{component}.json"
             configuration.write_json(patch, {"spec": {"securityContext": identity}})
+        giver = shared / "kubeadm"
+        giver.write_text(FLAG_GIVER)
+        giver.chmod(0o755)
         watching = subprocess.Popen(
             bound(engine.started()), env=engine.client.environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -244,9 +261,10 @@ class KindCluster(KeptCluster):
         return path
 
     def _speak_plainly(self, keeper: Keeper, server: str) -> None:
-        """Puts the relay where the insecure port would be, and points every component at it."""
-        argv = relay(self.binaries, self._encrypted("relay", LOOPBACK))
-        keeper.spawn("relay", argv, ns=CONTROL_PLANE)
+        """Points every component at the insecure port; where there is none, the relay is put in its place."""
+        if self.spec.insecure_port is InsecurePort.RELAY:
+            argv = relay(self.binaries, self._encrypted("relay", LOOPBACK))
+            keeper.spawn("relay", argv, ns=CONTROL_PLANE)
         self.containers.plain = self._plain("kubelet", server)
         for component in ("kube-scheduler", "kube-controller-manager"):
             file = f"/etc/kubernetes/{component.removeprefix('kube-')}.conf"
@@ -265,7 +283,10 @@ class KindCluster(KeptCluster):
         ]
         self.api.patch(_PROXY_SETTINGS, {"data": {"kubeconfig.conf": "\n".join(lines)}})
         self.kubectl(("rollout", "restart", "daemonset/kube-proxy", "--namespace=kube-system"))
-        self.kubectl(("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"))
+        one_by_one_s = START_S * (1 + len(self.spec.node_names))
+        self.kubectl(
+            ("rollout", "status", "daemonset/kube-proxy", "--namespace=kube-system"), within_s=one_by_one_s
+        )
 
 
 def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
@@ -273,8 +294,9 @@ def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
 
     For kind (kind.x-k8s.io/v1alpha4), which turns arguments of kubeadm's older form into the newer.
     """
+    minor = parse_minor(spec.version)
     kubelet: dict[str, Any] = {"cgroupDriver": "cgroupfs", "cgroupRoot": "/"}
-    if versions.may_refuse_old_control_groups(parse_minor(spec.version)):
+    if versions.may_refuse_old_control_groups(minor):
         kubelet["failCgroupV1"] = False
     loops = {"extraArgs": {"leader-elect": "false"}}
     etcd = {"enable-grpc-gateway": "false"}  # it would be one more client of etcd, etcd itself
@@ -290,7 +312,14 @@ def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
         kubelet["rotateCertificates"] = False  # it has none
         url = f"http://{LOOPBACK}:2379"
         etcd |= {"listen-client-urls": url, "advertise-client-urls": url}
-        arguments |= {"etcd-servers": url, RELAYED_STREAMS: MOST_RELAYED_STREAMS}
+        arguments["etcd-servers"] = url
+    match spec.insecure_port:
+        case InsecurePort.REAL:
+            arguments |= {"insecure-port": str(INSECURE_PORT), "insecure-bind-address": "0.0.0.0"}  # noqa: S104
+        case InsecurePort.RELAY:
+            arguments[RELAYED_STREAMS] = MOST_RELAYED_STREAMS
+    if not versions.configures_token_issuer(minor):
+        arguments |= _TOKENS
     changes: list[dict[str, Any]] = [
         {
             "kind": "ClusterConfiguration",
@@ -300,16 +329,20 @@ def asked(spec: ClusterSpec, inside: str, shared: Path) -> dict[str, Any]:
             "etcd": {"local": {"extraArgs": etcd}},
         },
         {"kind": "KubeletConfiguration", **kubelet},
-        {"kind": "InitConfiguration", "patches": {"directory": _PATCHES}},
     ]
-    mount = {"hostPath": str(shared), "containerPath": _SHARED}
+    mounts: list[dict[str, Any]] = [{"hostPath": str(shared), "containerPath": _SHARED}]
+    if versions.configures_patches_by_file(minor):
+        changes.append({"kind": "InitConfiguration", "patches": {"directory": _PATCHES}})
+    else:
+        giver = {"hostPath": str(shared / "kubeadm"), "containerPath": BEFORE_KUBEADM}
+        mounts.append(giver | {"readOnly": True})
     return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"podSubnet": network.PODS},
         "kubeadmConfigPatches": [json.dumps(each) for each in changes],
         "nodes": [
-            {"role": "control-plane", "extraMounts": [mount]},
+            {"role": "control-plane", "extraMounts": mounts},
             *({"role": "worker"} for _ in spec.node_names),
         ],
     }

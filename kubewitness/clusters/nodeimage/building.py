@@ -15,12 +15,14 @@ from kubewitness.assets.store import Progress, Store, cache_root
 from kubewitness.clusters import configuration, images, runs
 from kubewitness.clusters.keeping import Keeper
 from kubewitness.clusters.nodeimage import system
+from kubewitness.model import versions
+from kubewitness.model.behaviour import parse_minor
 
 FILES = Path(__file__).with_name("files")
-_LAYOUT = 1  # raised when what is made of the same parts becomes another
+_LAYOUT = 2  # raised when what is made of the same parts becomes another
 _ARCHIVE = "image.tar"
 _PROGRAMS, _PLUGINS = "usr/local/bin", "opt/cni/bin"
-_PATH = f"PATH=/{_PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin"
+_PATH = f"PATH=/usr/local/sbin:/{_PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin"
 RUNS = {
     "Entrypoint": [f"/{_PROGRAMS}/entrypoint", "/sbin/init"],
     "Env": [_PATH, "container=docker"],  # systemd asks for the latter
@@ -42,7 +44,7 @@ def node_image(assets: Assets, progress: Progress) -> NodeImage:
     """From the cache, or made now."""
     store = Store(cache_root())
     reference = f"kubewitness/node:v{assets.kubernetes}"
-    bottom, tools = system.layers(store, progress)
+    bottom, tools = system.layers(parse_minor(assets.kubernetes), store, progress)
 
     def make(work: Path, entry: Path) -> None:
         progress(f"making the node image {reference}")
@@ -89,6 +91,7 @@ def lay_out(tree: Path, assets: Assets, pause: str) -> None:
     (tree / "kind" / "version").write_text(f"v{assets.kubernetes}\n")
     network = tree / "kind" / "manifests" / "default-cni.yaml"
     network.write_text(network.read_text().replace("@PAUSE@", pause))
+    _let_dns_read(tree / "kind" / "manifests", parse_minor(assets.kubernetes))
     toml = tree / "etc" / "containerd" / "config.toml"
     toml.parent.mkdir(parents=True)
     programs, plugins, networks = Path("/", _PROGRAMS), Path("/", _PLUGINS), Path("/etc/cni/net.d")
@@ -98,6 +101,17 @@ def lay_out(tree: Path, assets: Assets, pause: str) -> None:
     wants.mkdir()
     for unit in ("containerd.service", "kubelet.service"):
         (wants / unit).symlink_to(f"../{unit}")
+
+
+def _let_dns_read(manifests: Path, minor: versions.Minor) -> None:
+    """CoreDNS here reads EndpointSlices, and kubeadm may be of a time when it did not.
+
+    kind creates what is in two files, and of these one only if it installs a network.
+    """
+    role, always = manifests / "dns-role.yaml", manifests / "default-storage.yaml"
+    if not versions.shows_endpoint_slices_to_dns(minor):
+        always.write_text(f"{always.read_text()}---\n{role.read_text()}")
+    role.unlink()
 
 
 def lay_out_images(tree: Path, root: Path) -> None:

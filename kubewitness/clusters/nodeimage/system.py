@@ -1,4 +1,4 @@
-"""The part of a node image that has nothing of Kubernetes: made once for all versions.
+"""The part of a node image that has nothing of Kubernetes: made once for versions that call the same tools.
 
 node-system-<key>/system.tar    a small Debian with systemd
 node-system-<key>/proxy.tar     what kube-proxy calls, with the libraries that it takes
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kubewitness.assets import AssetError, debian
 from kubewitness.assets.store import Progress, Store
+from kubewitness.model import versions
 
 #: What kubeadm, the kubelet, containerd, kind and the files beside this one call.
 PACKAGES = (
@@ -27,18 +28,24 @@ _PROXY_CALLS = ("nft", "conntrack", debian.XTABLES)
 _UNITS = ("systemd-journald", "dbus")
 
 
-def layers(store: Store, progress: Progress) -> tuple[Path, Path]:
+def packages(minor: versions.Minor) -> tuple[str, ...]:
+    """What the nodes of a version are made of."""
+    return (*PACKAGES, "git") if versions.clones_repositories(minor) else PACKAGES
+
+
+def layers(minor: versions.Minor, store: Store, progress: Progress) -> tuple[Path, Path]:
     """The system's archive, and that of kube-proxy's tools."""
+    wanted = packages(minor)
 
     def make(work: Path, entry: Path) -> None:
-        progress("making the system of node images, once for all versions")
+        progress("making the system of node images, once for all versions like this")
         tree = work / "tree"
-        debian.unpack(PACKAGES, tree, work / "apt", progress)
+        debian.unpack(wanted, tree, work / "apt", progress)
         _configure(tree)
         archive(tree, entry / "system.tar")
         archive(_proxy_tools(tree, work / "proxy"), entry / "proxy.tar")
 
-    made = store.directory("node-system", (_LAYOUT, PACKAGES), make, progress)
+    made = store.directory("node-system", (_LAYOUT, wanted), make, progress)
     return made / "system.tar", made / "proxy.tar"
 
 
