@@ -18,6 +18,7 @@ from kubewitness.model.verdict import Inconclusive
 MARKER = b"kubewitness-barrier:"
 CAPTURE_PORT, OWNERS_PORT = 9, 10
 SO_TIMESTAMPNS = 35
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 
 
 def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
@@ -27,6 +28,12 @@ def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
             seconds, nanoseconds = struct.unpack("qq", data)
             return int(seconds) * 1_000_000_000 + int(nanoseconds)
     return time.time_ns()
+
+
+def dropped(packets: socket.socket) -> int:
+    """How many packets the kernel had no room for in a packet socket since it was last asked (packet(7))."""
+    _, drops = struct.unpack("II", packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+    return int(drops)
 
 
 def marker(frame: bytes, port: int) -> bytes | None:

@@ -13,15 +13,13 @@ from __future__ import annotations
 import json
 import select
 import socket
-import struct
 import sys
 from pathlib import Path
 
 from scapy.utils import PcapNgWriter
 
-from kubewitness.capture.barriers import CAPTURE_PORT, answer, marker, stamp
+from kubewitness.capture.barriers import CAPTURE_PORT, answer, dropped, marker, stamp
 
-SOL_PACKET, PACKET_STATISTICS = 263, 6
 _SNAP_BYTES = 1 << 18
 _BATCH = 512
 ETHERNET = 1
@@ -72,8 +70,7 @@ class Capture:
         )
 
     def _answer(self, payload: bytes) -> None:
-        _, drops = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-        self.dropped += drops  # the kernel starts again from 0 after each reading
+        self.dropped += dropped(self.sock)
         statistics = {
             "packets": self.frames,
             "dropped": self.dropped,

@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import struct
 
-from kubewitness.capture.barriers import SO_TIMESTAMPNS, stamp
+from kubewitness.capture.barriers import SO_TIMESTAMPNS, dropped, stamp
 from kubewitness.capture.files import Packet
 from kubewitness.wire.packet import ETHERNET
 
 _EVERYTHING = 3  # ETH_P_ALL
 _RAW = 101
 _SNAP_BYTES, _BUFFER_BYTES = 1 << 18, 64 << 20
-_SOL_PACKET, _PACKET_STATISTICS, _SO_RCVBUFFORCE = 263, 6, 33
+_SO_RCVBUFFORCE = 33
 #: Kinds of links (if_arp.h), and what a packet socket gives of their packets.
 _LINKS = {1: ETHERNET, 772: ETHERNET, 65534: _RAW}
 _LOOPBACK = 772
@@ -73,8 +72,7 @@ class Live:
 
     def lost(self) -> int:
         """How many packets the kernel had no room for so far."""
-        _, drops = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        self._lost += drops  # the kernel starts again from 0 after each reading
+        self._lost += dropped(self._socket)
         return self._lost
 
     def close(self) -> None:
