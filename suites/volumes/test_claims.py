@@ -230,7 +230,8 @@ def test_local_pv_node_affinity(local: Watched, story: Tell) -> None:
 
     told = story(local.seen.watched, local.subject)
     told.must(
-        in_the_end(
+        # Not in the end: a pod that is ready may be unready again for a while, on a busy host.
+        reached(
             local.pods, "each pod on its volume's node, ready",
             lambda now: all(is_ready(named(now, f"user-{node}")) for node in holders)
             and places(now) == {node: node for node in holders}, lambda now: str(places(now)),
