@@ -14,7 +14,6 @@ from pathlib import Path
 Address = tuple[str, int]
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1
 _CLONE_NEWNET = 0x40000000
-_ANY: Address = ("0.0.0.0", 0)  # noqa: S104 - an address to ask about, not to bind to
 _HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBBBI")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,12 +30,14 @@ class SocketTable:
             finally:
                 _enter(own.fileno())
 
-    def inode(self, local: Address, remote: Address = _ANY) -> int:
-        """The inode of the IPv4 socket local -> remote, else of ``local``'s listener; 0 if there is none."""
-        ports = struct.pack("!HH", local[1], remote[1])
-        addresses = b"".join(socket.inet_aton(each[0]).ljust(16, b"\0") for each in (local, remote))
+    def inode(self, local: Address, remote: Address | None = None) -> int:
+        """The inode of the socket local -> remote, else of ``local``'s listener; 0 if there is none."""
+        family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
+        ends = [socket.inet_pton(family, each[0]) if each else b"" for each in (local, remote)]
+        ports = struct.pack("!HH", local[1], remote[1] if remote else 0)
+        addresses = b"".join(each.ljust(16, b"\0") for each in ends)
         identity = ports + addresses + struct.pack("=IQ", 0, 0xFFFFFFFFFFFFFFFF)  # any interface, any cookie
-        body = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
+        body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
         header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
         self._netlink.send(header + body)
         answer = self._netlink.recv(4096)

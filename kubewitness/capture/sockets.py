@@ -104,7 +104,7 @@ class Owners:
         table = self._table(place)
         if table is None:
             return None
-        inode = table.inode(local, remote) if remote else table.inode(local)
+        inode = table.inode(local, remote)
         pid = self._holder(inode, place) if inode else None
         return None if pid is None else {"component": self._name(pid, place), "pid": pid}
 
@@ -199,10 +199,25 @@ def _link(path: str) -> str:
         return ""  # closed since it was listed
 
 
-def _endpoints(frame: bytes) -> tuple[Address, Address]:
-    at = 14 + (frame[14] & 15) * 4
-    source, target = struct.unpack_from("!HH", frame, at)
-    return (socket.inet_ntoa(frame[26:30]), source), (socket.inet_ntoa(frame[30:34]), target)
+def opening(frame: bytes, time_ns: int) -> Opening | None:
+    """The connection whose first packet this is; None for anything else."""
+    if frame[12:14] == b"\x86\xdd" and frame[20] == socket.IPPROTO_TCP:
+        family, at, addresses, mark = (
+            socket.AF_INET6,
+            54,
+            (frame[22:38], frame[38:54]),
+            0,
+        )  # none is written there
+    elif frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_TCP:
+        at = 14 + (frame[14] & 15) * 4
+        family, addresses, mark = socket.AF_INET, (frame[26:30], frame[30:34]), frame[15] >> 2
+    else:
+        return None
+    ports = struct.unpack_from("!HH", frame, at)
+    client, server = (
+        (socket.inet_ntop(family, each), port) for each, port in zip(addresses, ports, strict=True)
+    )
+    return Opening(time_ns, client, server, mark)
 
 
 def main() -> None:
@@ -223,9 +238,8 @@ def main() -> None:
         except TimeoutError:
             pending = [each for each in pending if not owners.record(each)]
             continue
-        if frame[23] == socket.IPPROTO_TCP:
-            opening = Opening(stamp(ancillary), *_endpoints(frame), mark=frame[15] >> 2)
-            pending += [] if owners.record(opening) else [opening]
+        if opened := opening(frame, stamp(ancillary)):
+            pending += [] if owners.record(opened) else [opened]
         elif (payload := marker(frame, OWNERS_PORT)) is not None:
             while pending:
                 pending = [each for each in pending if not owners.record(each)]

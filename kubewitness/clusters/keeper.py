@@ -371,16 +371,22 @@ def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:
     """A classic BPF program: packets of these interfaces, and loopback's (the first) only once.
 
     Loopback shows each packet twice, as it leaves and as it arrives. With
-    ``only`` = "openings" nothing passes but UDP and the first packets of TCP
-    connections over IPv4.
+    ``only`` = "openings" nothing passes but UDP over IPv4 and the first
+    packets of TCP connections.
     """
     ancillary = -0x1000 & 0xFFFFFFFF
-    ld, ldh, ldb, ldb_x, ldx_ihl, jeq, and_, ret = 0x20, 0x28, 0x30, 0x50, 0xB1, 0x15, 0x54, 0x06
+    ld, ldh, ldb, ldb_x, ldx_ihl, jeq, ja, and_, ret = 0x20, 0x28, 0x30, 0x50, 0xB1, 0x15, 0x05, 0x54, 0x06
     loopback, *others = interfaces
     accept = (ret, 0, 0, 0x40000)
     refuse = (ret, 0, 0, 0)
     openings = [
         (ldh, 0, 0, 12),
+        (jeq, 0, 5, 0x86DD),
+        (ldb, 0, 0, 14 + 6),
+        (jeq, 1, 0, socket.IPPROTO_TCP),
+        refuse,
+        (ldb, 0, 0, 14 + 40 + 13),
+        (ja, 0, 0, 9),  # to the flags
         (jeq, 1, 0, 0x0800),
         refuse,
         (ldb, 0, 0, 23),
