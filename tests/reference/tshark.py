@@ -74,7 +74,10 @@ def http2(capture: Path, keys: Path | None = None) -> list[Message]:
                 if method or (status and int(status) >= 200):
                     path = _text(frame, "http2.headers.path")
                     heads[key] = Message(connection, stream, method, path, int(status or 0), "")
-                bodies[key] = bodies.get(key, b"") + _bytes(frame, "http2.data.data_raw")
+                content = _bytes(frame, "http2.data.data_raw")
+                # With a body's last frame comes the whole of it, where it has several.
+                whole = any(_deep(frame, "http2.body.fragments"))
+                bodies[key] = content if whole else bodies.get(key, b"") + content
                 if _flag(frame, "http2.flags.end_stream") and key in heads:
                     ended.append(heads.pop(key)._replace(sha256=digest(bodies.pop(key))))
     return ended
@@ -88,7 +91,7 @@ def _layers(capture: Path, wanted: str, names: str, keys: Path | None) -> Iterat
     for port in PORTS_HTTP1:
         argv += ["-d", f"tcp.port=={port},http"]
     for port in PORTS_HTTP2:
-        argv += ["-d", f"tcp.port=={port},http2"]
+        argv += ["-d", f"tcp.port=={port},{'tls' if keys else 'http2'}"]
     for setting in (*_SETTINGS, *([f"tls.keylog_file:{keys}"] if keys else [])):
         argv += ["-o", setting]
     told = subprocess.run(argv, capture_output=True, check=True).stdout

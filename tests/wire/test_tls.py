@@ -24,6 +24,7 @@ from tests.wire.traffic import (
 )
 
 POD = b'{"kind":"Pod"}'
+PORT = struct.pack("!H", 6443)
 
 
 def tls_of(connection: Connection) -> tuple[str, str]:
@@ -222,3 +223,18 @@ def test_a_wrong_secret_is_told(tmp_path: Path) -> None:
 def test_a_garbled_key_log_is_told() -> None:
     with pytest.raises(DecodeError, match="wanted a line of a key log"):
         KeyLog().learn("CLIENT_RANDOM 00zz 11\n")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_one_end_may_be_captured_before_what_it_answers(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    ends = Ends(tmp_path, version)
+    said = ends.connect(Talk(port=6443))
+    said.say(request("GET", "/a"), to_server=True)
+    said.say(response(200), to_server=False)
+    opening, rest = said.packets[:3], said.packets[3:]
+    from_client, from_server = (
+        [each for each in rest if (each[36:38] == PORT) is to] for to in (True, False)
+    )
+    found = history([*opening, *from_client, *from_server], ends.keys())
+    assert [type(each).__name__ for each in found.observations] == ["ApiRequest", "ApiResponse"]
+    assert found.missing == ()

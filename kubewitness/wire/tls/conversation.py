@@ -104,32 +104,39 @@ class TlsConversation:
         if given.record[0] == _CHANGE_CIPHER_SPEC and given.towards is Towards.CLIENT and self._is_1_2:
             # A server that resumes a session has shown no certificate by then.
             self.tls = replace(self.tls, resumed=not self._certified)
-        if self._held:
+        if self._waits(given):
             self._hold(given)
-        elif self._waits_for_secrets(given) and not self._find_secrets():
-            if self._keys is None:
-                self._give_up("no key log is at hand")
-            else:
-                self._hold(given)
         else:
             self._record(given)
+        if self._held and self._chosen is not None:
+            self._release()
+
+    def _waits(self, given: _Held) -> bool:
+        """Whether secrets are needed for a record, or for one before it. A capture may have it too early."""
+        if self._opened:
+            return False
+        if any(each.towards is given.towards for each in self._held):
+            return True
+        kind = given.record[0]
+        if self._chosen is None:
+            return kind in (_CHANGE_CIPHER_SPEC, _APPLICATION_DATA)
+        if self._chosen.version not in ciphers.VERSIONS:
+            return False
+        return kind == (_APPLICATION_DATA if self._chosen.version == ciphers.TLS_1_3 else _CHANGE_CIPHER_SPEC)
 
     def _hold(self, given: _Held) -> None:
         self._held.append(given)
         self._held_bytes += len(given.record)
-        if self._find_secrets():
+        if self._held_bytes > _LARGEST_HELD:
+            self._give_up()
+
+    def _release(self) -> None:
+        if self._keys is None:
+            self._give_up("no key log is at hand")
+        elif self._find_secrets():
             held, self._held = self._held, []
             for each in held:
                 self._record(each)
-        elif self._held_bytes > _LARGEST_HELD:
-            self._give_up()
-
-    def _waits_for_secrets(self, given: _Held) -> bool:
-        """Whether a record is the first for which secrets are needed."""
-        if self._opened or self._chosen is None or self._chosen.version not in ciphers.VERSIONS:
-            return False
-        kind = given.record[0]
-        return kind == (_APPLICATION_DATA if self._chosen.version == ciphers.TLS_1_3 else _CHANGE_CIPHER_SPEC)
 
     def _find_secrets(self) -> bool:
         """Prepares both directions, if their secrets are known and their cipher is one that is read here."""
