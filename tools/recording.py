@@ -17,7 +17,7 @@ import tarfile
 from pathlib import Path
 
 RECORDINGS = Path(__file__).parents[1] / "tests" / "recordings"
-REPLAYED = ("capture.pcapng", "script.jsonl", "sockets.jsonl")
+REPLAYED = ("capture.pcapng", "keys.log", "script.jsonl", "sockets.jsonl")
 KEPT = ("id", "verdict", "nodeid")
 
 
@@ -30,8 +30,9 @@ def main(run: Path, name: str, *options: str) -> None:
     kept = {"schema": results["schema"], "clusters": [cluster], "results": judged}
     with tarfile.open(RECORDINGS / f"{name}.tar.xz", "w:xz", preset=9) as archive:
         add(archive, "results.json", json.dumps(kept, indent=1).encode())
-        for file in REPLAYED[small:]:
-            add(archive, f"{cluster['evidence']}/{file}", (run / cluster["evidence"] / file).read_bytes())
+        files = (run / cluster["evidence"] / name for name in REPLAYED[2 if small else 0 :])
+        for file in filter(Path.exists, files):
+            add(archive, f"{cluster['evidence']}/{file.name}", file.read_bytes())
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

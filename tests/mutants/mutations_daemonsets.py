@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kubewitness.checks.selecting import node_of
+from kubewitness.model.history import History
+from kubewitness.model.observation import ApiRequest, Observation, Speaker
 from suites import manifests
 from tests.mutants.followed import (
     Event,
@@ -20,9 +23,12 @@ from tests.mutants.followed import (
     unready,
     without,
 )
-from tests.mutants.mutations import Mutation
+from tests.mutants.mutations import Mutation, change, drop
 
 RECORDING = "daemonsets-insecure-standard"
+#: The one behaviour that is judged by the capture, with it.
+TRAFFIC = "daemonsets-traffic-insecure-standard"
+PLACED = "daemonsets/placed-by-default-scheduler"
 
 
 def _followed(drive: str, how: Events) -> Step:
@@ -54,7 +60,27 @@ def _mutant(name: str, outcome: str, how: Step, *neighbours: str) -> Mutation:
     return Mutation(name, f"daemonsets/{outcome}", step=how, neighbours=others, recording=RECORDING)
 
 
+def _binding(seen: Observation) -> bool:
+    """Of a test's pod: the cluster's own are bound meanwhile, too."""
+    return isinstance(seen, ApiRequest) and seen.subresource == "binding" and seen.namespace.startswith("kw-")
+
+
+def _to_another_node(seen: ApiRequest) -> ApiRequest:
+    return replace(seen, body={**(seen.body or {}), "target": {"kind": "Node", "name": "node9"}})
+
+
+def _by_the_controller(seen: ApiRequest) -> ApiRequest:
+    return replace(seen, sender=Speaker("kube-controller-manager", 1))
+
+
+def _bound(name: str, how: Callable[[History], History]) -> Mutation:
+    return Mutation(name, PLACED, history=how, recording=TRAFFIC)
+
+
 MUTATIONS = (
+    _bound("a pod is bound to a node that it was not made for", change(_binding, _to_another_node)),
+    _bound("the controller binds a pod itself", change(_binding, _by_the_controller)),
+    _bound("nothing is bound", drop(_binding)),
     _mutant("a node has two pods", "one-pod-per-node", _followed("placed", twin("twin", on("node1")))),
     _mutant(
         "replicas are accepted", "has-no-replicas",

@@ -6,16 +6,14 @@ import pytest
 
 from tests.mutants.conftest import Jury
 from tests.mutants.mutations import Mutation
-from tests.mutants.mutations_daemonsets import MUTATIONS, RECORDING
-
-WITHOUT = {"daemonsets/placed-by-default-scheduler"}  # a capture of it would be too large to keep here
+from tests.mutants.mutations_daemonsets import MUTATIONS, RECORDING, TRAFFIC
 
 
 def test_each_behaviour_has_a_mutant(jury: Jury) -> None:
-    jury.each_behaviour_has_a_mutant("daemonsets", MUTATIONS, WITHOUT)
+    jury.each_behaviour_has_a_mutant("daemonsets", MUTATIONS)
 
 
-@pytest.mark.parametrize("recording", [RECORDING])
+@pytest.mark.parametrize("recording", [RECORDING, TRAFFIC])
 def test_a_recording_itself_is_judged_as_it_was(recording: str, jury: Jury) -> None:
     jury.judges_as_it_did(recording)
 

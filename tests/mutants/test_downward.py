@@ -8,11 +8,9 @@ from tests.mutants.conftest import Jury
 from tests.mutants.mutations import Mutation
 from tests.mutants.mutations_downward import MUTATIONS, RECORDING
 
-WITHOUT: set[str] = set()
-
 
 def test_each_behaviour_has_a_mutant(jury: Jury) -> None:
-    jury.each_behaviour_has_a_mutant("downward", MUTATIONS, WITHOUT)
+    jury.each_behaviour_has_a_mutant("downward", MUTATIONS)
 
 
 @pytest.mark.parametrize("recording", [RECORDING])
