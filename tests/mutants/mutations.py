@@ -22,7 +22,10 @@ from kubewitness.model.observation import (
 Packets = tuple[list[int], list[int]]  # those that hold a marker: barriers, and others
 Matches = Callable[[Observation], bool]
 MINIMAL, STANDARD = "ordering-insecure-minimal", "ordering-insecure-standard"
+#: Of an API server that logs its keys, for the one behaviour that needs them.
+ENCRYPTED = "ordering-tls-minimal"
 CHAIN = "ordering/whole-chain"
+TLS_CHAIN = "ordering/tls-same-chain"
 FOLLOWING = "ordering/binding-follows-delivery"
 OWNERS = "ordering/owner-chain"
 NOT_READY = "ordering/untainted-not-ready-node-is-used"
@@ -360,5 +363,17 @@ MUTATIONS = (
             lambda seen: replace(seen, body={**seen.body, "metadata": {}}),
         ),
         recording=STANDARD,
+    ),
+    Mutation(
+        "under TLS the scheduler is told after it has bound the pod",
+        TLS_CHAIN,
+        move(TO_SCHEDULER, BINDING, by=1),
+        recording=ENCRYPTED,
+    ),
+    Mutation(
+        "under TLS the kubelet acts before it is told",
+        TLS_CHAIN,
+        move(PATCH, TO_KUBELET, by=-1),
+        recording=ENCRYPTED,
     ),
 )

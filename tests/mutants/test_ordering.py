@@ -5,16 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.mutants.conftest import Jury
-from tests.mutants.mutations import MINIMAL, MUTATIONS, STANDARD, Mutation
-
-WITHOUT = {"ordering/tls-same-chain"}  # no cluster can show it yet
+from tests.mutants.mutations import ENCRYPTED, MINIMAL, MUTATIONS, STANDARD, Mutation
 
 
 def test_each_behaviour_has_a_mutant(jury: Jury) -> None:
-    jury.each_behaviour_has_a_mutant("ordering", MUTATIONS, WITHOUT)
+    jury.each_behaviour_has_a_mutant("ordering", MUTATIONS)
 
 
-@pytest.mark.parametrize("recording", [MINIMAL, STANDARD])
+@pytest.mark.parametrize("recording", [MINIMAL, STANDARD, ENCRYPTED])
 def test_a_recording_itself_is_judged_as_it_was(recording: str, jury: Jury) -> None:
     jury.judges_as_it_did(recording)
 
