@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import ssl
 import struct
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from kubewitness.model.observation import ApiRequest, ApiResponse, Connection, Tls, Undecoded
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.tls import KeyLog
+from kubewitness.wire.tls.ciphers import Opener13
 from tests.wire.grpc_traffic import Side, client_start, data
 from tests.wire.tls_traffic import Ends
 from tests.wire.traffic import (
@@ -24,6 +27,7 @@ from tests.wire.traffic import (
 )
 
 POD = b'{"kind":"Pod"}'
+DATA = Path(__file__).with_name("data")
 PORT = struct.pack("!H", 6443)
 
 
@@ -238,3 +242,25 @@ def test_one_end_may_be_captured_before_what_it_answers(tmp_path: Path, version:
     found = history([*opening, *from_client, *from_server], ends.keys())
     assert [type(each).__name__ for each in found.observations] == ["ApiRequest", "ApiResponse"]
     assert found.missing == ()
+
+
+def test_keys_are_updated_by_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = json.loads((DATA / "tls-1.3-key-update.json").read_text())
+    updates: list[Opener13] = []
+    update = Opener13.update
+
+    def counted(opener: Opener13) -> None:
+        updates.append(opener)
+        update(opener)
+
+    monkeypatch.setattr(Opener13, "update", counted)
+    keys, talk = KeyLog(), Talk(port=6443)
+    keys.learn("\n".join(stored["keys"]))
+    packets = talk.open()
+    for to_server, said in stored["said"]:
+        packets += talk.say(bytes.fromhex(said), to_server=to_server)
+    found = history(packets, keys)
+    asked = [each.path for each in found.observations if isinstance(each, ApiRequest)]
+    answered = [each.status for each in found.observations if isinstance(each, ApiResponse)]
+    assert (asked, answered, found.missing) == (["/n0", "/n1", "/n2", "/last"], [200] * 4, ())
+    assert sorted(Counter(updates).values()) == [3, 3]
