@@ -10,7 +10,7 @@ from tests.mutants.mutations_pods import MUTATIONS, RECORDING
 
 
 def test_each_behaviour_has_a_mutant(jury: Jury) -> None:
-    jury.each_behaviour_has_a_mutant("pods", MUTATIONS, set())
+    jury.each_behaviour_has_a_mutant("pods", MUTATIONS)
 
 
 @pytest.mark.parametrize("recording", [RECORDING])
