@@ -203,6 +203,7 @@ def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
 
 def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:
     wire = _Wire(arguments, keys)
+    known = 0  # bytes of the key log, which may grow
     with closing(Live(arguments.interface)) as live:
         print(f"listening to {arguments.interface}; Ctrl-C ends it", file=sys.stderr)
         try:
@@ -211,7 +212,8 @@ def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:
                     wire.take(packet)
                 sys.stdout.flush()
                 live.wait()
-                if arguments.keylog:  # it may have grown
+                if arguments.keylog and arguments.keylog.stat().st_size != known:
+                    known = arguments.keylog.stat().st_size
                     _learn(arguments.keylog, keys)
         except KeyboardInterrupt:
             return wire.finish(live.lost())
