@@ -223,9 +223,18 @@ def control_groups(relative: str, *, existing: bool = True) -> list[Path]:
 
 
 def processes(relative: str) -> set[int]:
-    """Those in a group or in any below it."""
-    files = (file for group in control_groups(relative) for file in group.rglob("cgroup.procs"))
-    return {int(line) for file in files for line in file.read_text().split()}
+    """Those in a group or in any below it. Groups of containers come and go while they are looked at."""
+    found: set[int] = set()
+    for top in control_groups(relative):
+        for group, _, _ in os.walk(
+            top
+        ):  # unlike a glob's, its way past a directory that is gone is not an error
+            try:
+                found.update(map(int, Path(group, "cgroup.procs").read_text().split()))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENODEV):
+                    raise
+    return found
 
 
 def _remove_if_empty(group: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,25 @@ def test_a_run_that_is_already_removed_is_no_error() -> None:
     run = runs.create()
     run.remove()
     run.remove()
+
+
+def test_groups_that_vanish_while_processes_are_listed_had_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may end between any two looks at its group."""
+    top = runs.CGROUPS / "node"
+    for name in ("", "pod/gone", "pod/kept"):
+        (top / name).mkdir(parents=True, exist_ok=True)
+        (top / name / "cgroup.procs").write_text("" if name else "1\n2\n")
+    (top / "pod" / "kept" / "cgroup.procs").write_text("3\n")
+    look = os.scandir
+
+    def too_late(path: str | Path) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "gone":
+            Path(path, "cgroup.procs").unlink()
+            Path(path).rmdir()
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", too_late)
+    assert runs.processes("node") == {1, 2, 3}
 
 
 def test_control_groups_of_a_dead_run_are_removed() -> None:

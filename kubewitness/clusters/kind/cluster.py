@@ -129,11 +129,19 @@ class KindCluster(KeptCluster):
     def end(self, component: str) -> None:
         """Takes its static pod away, and ends it at once."""
         self.containers.execute(self.control_plane, "mv", f"{_MANIFESTS}/{component}.yaml", "/kind/")
-        self.containers.kill(self.control_plane, component)
         pod = f"{component}-{self.control_plane}"
-        self.api.wait(
-            pods("kube-system"), pod, lambda found: found is None, within_s=START_S, what=f"{pod} to be gone"
-        )
+        try:
+            self.containers.kill(self.control_plane, component)
+            self.api.wait(
+                pods("kube-system"),
+                pod,
+                lambda found: found is None,
+                within_s=START_S,
+                what=f"{pod} to be gone",
+            )
+        except BaseException:
+            self.restart(component)  # or all that comes after this would be without it
+            raise
 
     def restart(self, component: str) -> None:
         self.containers.execute(self.control_plane, "mv", f"/kind/{component}.yaml", f"{_MANIFESTS}/")
