@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, final
 
-_READ_BYTES = 1 << 20
-_LARGEST_BLOCK = 1 << 26
-_NS = 1_000_000_000
+_READ_BYTES: Final = 1 << 20
+_LARGEST_BLOCK: Final = 1 << 26
+_NS: Final = 1_000_000_000
 
-_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 2, 3, 6, 10
+_SECTION: Final = 0x0A0D0D0A
+_INTERFACE: Final = 1
+_OLD_PACKET: Final = 2
+_SIMPLE_PACKET: Final = 3
+_PACKET: Final = 6
+_SECRETS: Final = 10
 _BYTE_ORDER = 0x1A2B3C4D
 _TLS_KEY_LOG = 0x544C534B
 _NAME, _TIME_RESOLUTION, _TIME_OFFSET = 2, 9, 14  # options of an interface
@@ -27,14 +32,18 @@ class BrokenCapture(Exception):
     """A file is no capture, or is garbled: where, what was wanted, and what was found."""
 
 
-class Packet(NamedTuple):
+@final
+class Packet:
     """``link`` is the LINKTYPE of ``data``; ``wire_bytes`` its length before it was cut, if it was."""
 
-    time_ns: int
-    link: int
-    data: bytes
-    wire_bytes: int
-    interface: str
+    __slots__ = ("data", "interface", "link", "time_ns", "wire_bytes")
+
+    def __init__(self, time_ns: int, link: int, data: bytes, wire_bytes: int, interface: str) -> None:
+        self.time_ns = time_ns
+        self.link = link
+        self.data = data
+        self.wire_bytes = wire_bytes
+        self.interface = interface
 
 
 class _Interface(NamedTuple):
@@ -59,6 +68,7 @@ class CaptureFile:
         self._at = 0
         self._before = 0  # bytes of the file before _data
         self._order = ""
+        self._words = [struct.Struct("")] * 6  # as many words of 32 bits each, in the file's byte order
         self._interfaces: list[_Interface] = []
         self._fraction_ns = 0  # of a pcap file; 0: this is pcapng, or not known yet
 
@@ -74,7 +84,7 @@ class CaptureFile:
         if self._fraction_ns:
             return self._record()
         while self._have(12):
-            kind, length = struct.unpack_from(self._order + "II", self._data, self._at)
+            kind, length = self._words[2].unpack_from(self._data, self._at)
             if kind == _SECTION:
                 length = self._section()
             if length % 4 or not 12 <= length <= _LARGEST_BLOCK:
@@ -82,7 +92,7 @@ class CaptureFile:
             if not self._have(length):
                 return None
             start, end = self._at + 8, self._at + length - 4
-            if struct.unpack_from(self._order + "I", self._data, end)[0] != length:
+            if self._words[1].unpack_from(self._data, end)[0] != length:
                 raise self._broken(f"wanted a block of {length} bytes, found another length at its end")
             try:
                 found = self._block(kind, start, end)
@@ -118,7 +128,8 @@ class CaptureFile:
             if magic in _PCAP:
                 if not self._have(24):
                     return False
-                self._order, self._fraction_ns = order, _PCAP[magic]
+                self._speak(order)
+                self._fraction_ns = _PCAP[magic]
                 link = struct.unpack_from(order + "I", self._data, 20)[0] & 0xFFFF
                 self._interfaces = [_Interface(link, "", _NS, 0)]
                 self._at = 24
@@ -135,15 +146,20 @@ class CaptureFile:
         for order in "<>":
             length, magic = struct.unpack_from(order + "II", self._data, self._at + 4)
             if magic == _BYTE_ORDER:
-                self._order, self._interfaces = order, []
+                self._speak(order)
+                self._interfaces = []
                 return int(length)
         raise self._broken("a section has no byte order")
+
+    def _speak(self, order: str) -> None:
+        self._order = order
+        self._words = [struct.Struct(f"{order}{count}I") for count in range(6)]
 
     def _record(self) -> Packet | None:
         """The next packet of a pcap file."""
         if not self._have(16):
             return None
-        seconds, fraction, size, wire = struct.unpack_from(self._order + "IIII", self._data, self._at)
+        seconds, fraction, size, wire = self._words[4].unpack_from(self._data, self._at)
         if size > _LARGEST_BLOCK:
             raise self._broken(f"wanted a packet's length, found {size}")
         if not self._have(16 + size):
@@ -157,7 +173,7 @@ class CaptureFile:
     def _block(self, kind: int, start: int, end: int) -> Packet | None:
         order, data = self._order, self._data
         if kind == _PACKET:
-            number, high, low, size, wire = struct.unpack_from(order + "IIIII", data, start)
+            number, high, low, size, wire = self._words[5].unpack_from(data, start)
             return self._packet(number, high << 32 | low, start + 20, size, wire, end)
         if kind == _INTERFACE:
             self._interfaces.append(self._interface(start, end))

@@ -22,7 +22,7 @@ _TARGETS = {
 _RESULTS = {0: "=", 1: ">", 2: "<", 3: "!="}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """What a request asks for, as in EtcdRequest."""
 
@@ -31,7 +31,7 @@ class Call:
     otherwise: tuple[EtcdOperation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What a response says, as in EtcdResponse."""
 
@@ -40,7 +40,7 @@ class Answer:
     keys: tuple[EtcdKeyValue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Change:
     """One event of an etcd watch."""
 
@@ -49,7 +49,7 @@ class Change:
     previous: EtcdKeyValue | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Changes:
     """One response on an etcd watch."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from kubewitness.wire.errors import DecodeError
 
-_SIGN = 1 << 63
-_WRAP = 1 << 64
+_SIGN: Final = 1 << 63
+_WRAP: Final = 1 << 64
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:

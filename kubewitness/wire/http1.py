@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, final
 
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.spans import Span, SpanBuffer
@@ -12,33 +13,46 @@ from kubewitness.wire.spans import Span, SpanBuffer
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
 
 #: Go's servers refuse larger headers.
-_LONGEST_HEAD = 1 << 20
-_LONGEST_LINE = 4096
+_LONGEST_HEAD: Final = 1 << 20
+_LONGEST_LINE: Final = 4096
+_LONGEST_KNOWN: Final = 256
 
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})\s*(?:;|$)")
 _STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
 _LENGTH = re.compile(r"\d{1,15}", re.ASCII)
 
 
-class Head(NamedTuple):
+@final
+class Head:
     """The start line's three parts and the headers, names in lower case."""
 
-    parts: tuple[str, str, str]
-    headers: dict[str, str]
-    span: Span
+    __slots__ = ("headers", "parts", "span")
+
+    def __init__(self, parts: tuple[str, str, str], headers: dict[str, str], span: Span) -> None:
+        self.parts = parts
+        self.headers = headers
+        self.span = span
 
 
-class Piece(NamedTuple):
+@final
+class Piece:
     """Some of the body, transfer encoding removed."""
 
-    data: bytes
-    span: Span
+    __slots__ = ("data", "span")
+
+    def __init__(self, data: bytes, span: Span) -> None:
+        self.data = data
+        self.span = span
 
 
-class End(NamedTuple):
+@final
+class End:
     """The message is complete; the span is that of its last bytes."""
 
-    span: Span
+    __slots__ = ("span",)
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
 
 
 class _State(enum.Enum):
@@ -147,19 +161,16 @@ class MessageReader:
         raw = self._until(b"\r\n\r\n", _LONGEST_HEAD)
         if raw is None or self._last is None:
             return None
-        lines = raw[:-4].decode("latin-1").split("\r\n")
-        first, _, rest = lines[0].partition(" ")
+        start, *lines = str(raw, "latin-1")[:-4].split("\r\n")
+        first, _, rest = start.partition(" ")
         second, _, third = rest.partition(" ") if answered else rest.rpartition(" ")
         if not (first if answered else third).startswith("HTTP/1.") or (
             answered and not _STATUS.fullmatch(second)
         ):
-            raise DecodeError(f"wanted a start line of HTTP/1.1, found {lines[0]!r:.80}")
+            raise DecodeError(f"wanted a start line of HTTP/1.1, found {start!r:.80}")
         headers: dict[str, str] = {}
-        for line in lines[1:]:
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise DecodeError(f"wanted a header, found {line!r:.80}")
-            name, value = name.strip().lower(), value.strip()
+        for line in lines:
+            name, value = _known_header(line) if len(line) < _LONGEST_KNOWN else _header(line)
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self._frame_body(answered, second, headers)
         return Head((first, second, third), headers, self._last)
@@ -182,3 +193,14 @@ class MessageReader:
             self._state = _State.UNTIL_CLOSE
         else:
             self._ends = True
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise DecodeError(f"wanted a header, found {line!r:.80}")
+    return name.strip().lower(), value.strip()
+
+
+#: Most lines of a head are those of the one before it.
+_known_header = lru_cache(maxsize=1024)(_header)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 import hpack
 from hyperframe import exceptions
@@ -18,6 +18,15 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 Headers = dict[str, str]
 
 _LARGEST_HEADERS = 1 << 20
+
+#: Most frames are of these types (RFC 9113, 6), and nothing is to be parsed in them. Of data: its flags.
+_HEADER: Final = 9
+_STREAM: Final = 0x7FFFFFFF
+_DATA: Final = 0
+_END_STREAM: Final = 0x01
+_PADDED: Final = 0x08
+#: What tells an onlooker nothing, by its length: PING and WINDOW_UPDATE.
+_PASSED_OVER = {6: 8, 8: 4}
 
 
 class Streams(Protocol):
@@ -62,13 +71,20 @@ class Http2Conversation:
                 return
             side.buffer.take(len(PREFACE))
             self._prefaced = True
-        while len(side.buffer) >= 9:
-            head = side.buffer.peek(9)
+        while len(side.buffer) >= _HEADER:
+            head = side.buffer.peek(_HEADER)
             length = int.from_bytes(head[:3], "big")
-            if len(side.buffer) < 9 + length:
+            if len(side.buffer) < _HEADER + length:
                 return
-            raw, raw_span = side.buffer.take(9 + length)
-            self._frame(towards, raw, raw_span)
+            raw, raw_span = side.buffer.take(_HEADER + length)
+            kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big") & _STREAM
+            if side.opened is not None or kind != _DATA or flags & _PADDED or not stream:
+                if side.opened is not None or _PASSED_OVER.get(kind) != length:
+                    self._frame(towards, raw, raw_span)
+                continue
+            self._streams.body(towards, stream, raw[_HEADER:], raw_span)
+            if flags & _END_STREAM:
+                self._streams.ended(towards, stream)
 
     def end(self, towards: Towards) -> None:
         """Streams that are still open stay unanswered."""
@@ -82,7 +98,7 @@ class Http2Conversation:
         side = self._client if towards is Towards.SERVER else self._server
         if side.opened is not None and not isinstance(frame, h2.ContinuationFrame):
             raise DecodeError(f"wanted the rest of the headers, found an HTTP/2 frame of type {raw[3]}")
-        if isinstance(frame, h2.DataFrame):
+        if isinstance(frame, h2.DataFrame):  # with padding
             self._streams.body(towards, frame.stream_id, bytes(frame.data), span)
             if "END_STREAM" in frame.flags:
                 self._streams.ended(towards, frame.stream_id)

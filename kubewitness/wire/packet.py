@@ -3,63 +3,88 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import NamedTuple
+import struct
+from typing import Final, final
 
 from kubewitness.model.observation import Endpoint
 
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+FIN: Final = 0x01
+SYN: Final = 0x02
+RST: Final = 0x04
+ACK: Final = 0x10
 
-_TCP = 6
+_TCP: Final = 6
+#: Nearly every packet is Ethernet, IPv4 without options, and TCP. Of such a one: what Ethernet carries, the
+#: version and length of IPv4's header, its length, a fragment's place, the protocol, the key, TCP's numbers.
+_USUAL: Final = struct.Struct("!12xHBxHxxHxB2x12sIIBB")
+_USUAL_BYTES: Final = 14 + 20 + 20
+_IPV4_TYPE: Final = 0x0800
+_FIVE_WORDS: Final = 0x45
+_FRAGMENT: Final = 0x3FFF  # more of it, or its place
+#: Sequence number, acknowledgement, length of the header in the upper half of a byte, and flags.
+_NUMBERS: Final = struct.Struct("!IIBB")
 #: LINKTYPE values of capture files.
-ETHERNET = 1
+ETHERNET: Final = 1
 #: Linux' cooked captures, as of the interface `any`: the places of the protocol and of the packet.
 _COOKED = {113: (14, 16), 276: (0, 20)}
 _LOOPBACK = (0, 108)  # of BSD, macOS and Windows
 _RAW = (12, 14, 101, 228, 229)  # IP and nothing before it
 LINKS = frozenset({ETHERNET, *_COOKED, *_LOOPBACK, *_RAW})
 
-_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
+_IPV4: Final = b"\x08\x00"
+_IPV6: Final = b"\x86\xdd"
 _BY_VERSION = {4: _IPV4, 6: _IPV6}
 _VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
 _IPV6_EXTENSIONS = {0, 43, 60}  # hop-by-hop, routing, destination options
 
 
-class Segment(NamedTuple):
+@final
+class Segment:
     """A TCP segment. ``key`` is source address, destination address and both ports as on the wire.
 
     ``cut`` is how many bytes of the payload the capture left out.
     """
 
-    key: bytes
-    seq: int
-    ack: int
-    flags: int
-    payload: bytes
-    cut: int
+    __slots__ = ("ack", "cut", "flags", "key", "payload", "seq")
+
+    def __init__(self, key: bytes, seq: int, ack: int, flags: int, payload: bytes, cut: int) -> None:
+        self.key = key
+        self.seq = seq
+        self.ack = ack
+        self.flags = flags
+        self.payload = payload
+        self.cut = cut
 
 
 def segment(frame: bytes, link: int = ETHERNET) -> Segment | None:
     """The TCP segment in a frame of a link type; None for anything else, and for IP fragments."""
     if link == ETHERNET:
+        captured = len(frame)
+        if captured >= _USUAL_BYTES:
+            kind, ip, length, fragment, protocol, key, seq, ack, words, flags = _USUAL.unpack_from(frame)
+            if kind == _IPV4_TYPE and ip == _FIVE_WORDS and protocol == _TCP and not fragment & _FRAGMENT:
+                end = 14 + length if length else captured
+                cut = end - captured if end > captured else 0
+                return Segment(key, seq, ack, flags, frame[34 + (words >> 4) * 4 : end], cut)
         at = 12
         while frame[at : at + 2] in _VLAN_TYPES:
             at += 4
-        kind = frame[at : at + 2]
+        carried = frame[at : at + 2]
         at += 2
     elif link in _COOKED:
         place, at = _COOKED[link]
-        kind = frame[place : place + 2]
-        while kind in _VLAN_TYPES:
-            kind = frame[at + 2 : at + 4]
+        carried = frame[place : place + 2]
+        while carried in _VLAN_TYPES:
+            carried = frame[at + 2 : at + 4]
             at += 4
     elif link in _LOOPBACK or link in _RAW:  # what it is, IP's own version tells
         at = 4 if link in _LOOPBACK else 0
-        kind = _BY_VERSION.get(frame[at] >> 4, b"") if len(frame) > at else b""
+        carried = _BY_VERSION.get(frame[at] >> 4, b"") if len(frame) > at else b""
     else:
         return None
-    if kind == _IPV4:
+    if carried == _IPV4:
         return _ipv4(frame, at)
-    if kind == _IPV6:
+    if carried == _IPV6:
         return _ipv6(frame, at)
     return None
 
@@ -88,15 +113,13 @@ def _ipv6(frame: bytes, at: int) -> Segment | None:
 
 
 def _tcp(frame: bytes, at: int, end: int, addresses: bytes) -> Segment | None:
-    if len(frame) < at + 20:
+    captured = len(frame)
+    if captured < at + 20:
         return None
+    seq, ack, words, flags = _NUMBERS.unpack_from(frame, at + 4)
+    payload = frame[at + (words >> 4) * 4 : end]
     return Segment(
-        addresses + frame[at : at + 4],
-        int.from_bytes(frame[at + 4 : at + 8], "big"),
-        int.from_bytes(frame[at + 8 : at + 12], "big"),
-        frame[at + 13],
-        frame[at + (frame[at + 12] >> 4) * 4 : end],
-        max(0, end - len(frame)),
+        addresses + frame[at : at + 4], seq, ack, flags, payload, end - captured if end > captured else 0
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from kubewitness.model.observation import ApiObject
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.fields import fields, message, octets, text
+from kubewitness.wire.memo import Memo
 from kubewitness.wire.scalars import SCALARS, SPECIAL, parsed_json
 
 MAGIC = b"k8s\x00"
@@ -23,6 +24,11 @@ MAGIC = b"k8s\x00"
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1"
 _RAW_EXTENSION = "k8s.io.apimachinery.pkg.runtime.RawExtension"
 _UNION = "JSONSchemaPropsOr"
+
+#: Most of an object is what it was in its last version, and each version is met several times.
+_MEMO = Memo(1 << 19)
+#: Bytes of a message that is remembered: reading less costs less than looking it up.
+_SHORTEST, _LONGEST = 24, 1 << 14
 
 Read = Callable[[Any], Any]
 #: Of each wire tag: JSON name, how the value is read, flags (see tools/kubernetes_schema.py).
@@ -116,7 +122,8 @@ def _value(package: str, proto_type: str) -> tuple[int, Read]:
 
     # Types contain themselves (JSONSchemaProps), so the reader is found only when it is needed.
     def later(data: bytes) -> Any:
-        return _reader(name)(data)
+        read = _reader(name)
+        return _MEMO.read(read, data) if _SHORTEST < len(data) < _LONGEST else read(data)
 
     return 2, later
 

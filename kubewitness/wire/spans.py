@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Final, final
 
-_COMPACT_AT = 1 << 16
+_COMPACT_AT: Final = 1 << 16
 
 
-class Span(NamedTuple):
+@final
+class Span:
     """The packets that some bytes came from.
 
     ``first_*`` is the earliest packet that carried any of the bytes, ``last_*``
@@ -16,10 +17,22 @@ class Span(NamedTuple):
     nanoseconds since the Unix epoch.
     """
 
-    first_frame: int
-    first_ns: int
-    last_frame: int
-    last_ns: int
+    __slots__ = ("first_frame", "first_ns", "last_frame", "last_ns")
+
+    def __init__(self, first_frame: int, first_ns: int, last_frame: int, last_ns: int) -> None:
+        self.first_frame = first_frame
+        self.first_ns = first_ns
+        self.last_frame = last_frame
+        self.last_ns = last_ns
+
+    def __repr__(self) -> str:
+        return f"Span({self.first_frame}, {self.first_ns}, {self.last_frame}, {self.last_ns})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Span) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def join(self, later: Span) -> Span:
         """The span of these bytes and ``later`` ones of the same stream."""

@@ -18,7 +18,7 @@ _VERBS = {
 _NAMED = re.compile(r"(?:^|,)metadata\.name==?([^,]*)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """As in ApiRequest; ``resource`` is ``""`` for paths that are no resource."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from kubewitness.model.observation import Endpoint
 from kubewitness.wire.packet import ACK, FIN, RST, SYN, Segment, reverse, source
@@ -17,15 +17,15 @@ from kubewitness.wire.spans import Span
 from kubewitness.wire.towards import Towards
 
 #: Bytes kept of one direction to compare what is sent again with: more than is usually in flight.
-MAX_COMPARED = 1 << 15
+MAX_COMPARED: Final = 1 << 15
 #: Acknowledgements of bytes that were not captured, until these count as lost. A capture that was made up of
 #: several queues or ports has packets in another order than they had, so the bytes may be late.
-PATIENCE = 64
+PATIENCE: Final = 64
 #: Bytes kept of one direction while an earlier one is awaited: more than Linux' largest receive window.
 MAX_WAITING = 8 << 20
 
-_MASK = 0xFFFFFFFF
-_HALF = 1 << 31
+_MASK: Final = 0xFFFFFFFF
+_HALF: Final = 1 << 31
 
 
 class Consumer(Protocol):
@@ -195,13 +195,19 @@ class Direction:
             self.flow.consumer.end(self.towards)
 
     def _deliver(self, payload: bytes, span: Span) -> None:
+        size = len(payload)
         self.recent.append((self.count, payload))
-        self.recent_bytes += len(payload)
-        while self.recent_bytes - len(self.recent[0][1]) > MAX_COMPARED:
-            self.recent_bytes -= len(self.recent.popleft()[1])
-        self.next = (self.next + len(payload)) & _MASK
-        self.count += len(payload)
-        self._catch_up()
+        self.recent_bytes += size
+        while self.recent_bytes > MAX_COMPARED:
+            oldest = len(self.recent[0][1])
+            if self.recent_bytes - oldest <= MAX_COMPARED:
+                break
+            self.recent_bytes -= oldest
+            self.recent.popleft()
+        self.next = (self.next + size) & _MASK
+        self.count += size
+        if self.patience:
+            self._catch_up()
         self.flow.consumer.data(self.towards, payload, span)
 
     def _contradicts(self, offset: int, payload: bytes) -> bool:
@@ -321,7 +327,7 @@ def _repeats(known: Direction, first: int) -> bool:
 def _advance(direction: Direction, segment: Segment, frame: int, time_ns: int) -> None:
     """Take what a segment of an intact connection says."""
     flow = direction.flow
-    if segment.flags & ACK:
+    if segment.flags & ACK and segment.ack != direction.peer.next:
         direction.peer.acknowledged(segment.ack)
     if segment.payload and not flow.why_incomplete and not direction.ended:
         direction.accept(segment.seq, segment.payload, frame, time_ns)

@@ -37,7 +37,7 @@ class WatchStream:
         return len(self._buffer) > 0 or (self._inflater is not None and not self._inflater.complete)
 
     def append(self, piece: Piece) -> None:
-        data, span = piece
+        data, span = piece.data, piece.span
         if self._inflater is not None:
             data = self._inflater.feed(data)
             span = self._absorbed.join(span) if self._absorbed else span

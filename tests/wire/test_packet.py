@@ -5,11 +5,16 @@ import struct
 import pytest
 
 from kubewitness.model.observation import Endpoint
-from kubewitness.wire.packet import LINKS, reverse, segment, source
+from kubewitness.wire.packet import LINKS, Segment, reverse, segment, source
 from tests.wire.traffic import ACK, packet
 
 CLIENT, SERVER = Endpoint("10.0.0.1", 40000), Endpoint("10.0.0.2", 8080)
 CLIENT6, SERVER6 = Endpoint("fd00::1", 40000), Endpoint("fd00::2", 8080)
+
+
+def said(found: Segment | None) -> tuple[object, ...]:
+    assert found is not None
+    return found.key, found.seq, found.ack, found.flags, found.payload, found.cut
 
 
 @pytest.mark.parametrize(("client", "server"), [(CLIENT, SERVER), (CLIENT6, SERVER6)], ids=["ipv4", "ipv6"])
@@ -42,7 +47,7 @@ def test_a_super_packet_is_taken_whole() -> None:
 def test_vlan_tags_are_passed_over() -> None:
     plain = packet(CLIENT, SERVER, 1, 2, ACK, b"payload")
     tagged = plain[:12] + b"\x81\x00\x00\x07" + plain[12:]
-    assert segment(tagged) == segment(plain)
+    assert said(segment(tagged)) == said(segment(plain))
 
 
 def test_ipv6_extension_headers_are_passed_over() -> None:
@@ -50,7 +55,7 @@ def test_ipv6_extension_headers_are_passed_over() -> None:
     extended = bytearray(plain[:54] + struct.pack("!BB6x", 6, 0) + plain[54:])
     extended[20] = 0  # next header: hop-by-hop options
     extended[18:20] = (len(extended) - 54).to_bytes(2, "big")
-    assert segment(bytes(extended)) == segment(plain)
+    assert said(segment(bytes(extended))) == said(segment(plain))
 
 
 def test_what_is_no_tcp_segment_is_ignored() -> None:
@@ -79,7 +84,7 @@ COOKED2 = struct.pack("!HHIHBB8s", 0x86DD, 0, 3, 1, 0, 6, bytes(8))
     ids=["sll", "sll-vlan", "sll2", "null", "loop", "raw4", "raw6", "ipv4", "ipv6"],
 )  # fmt: skip
 def test_links_that_are_no_ethernet(link: int, header: bytes, frame: bytes) -> None:
-    assert segment(header + frame[14:], link) == segment(frame)
+    assert said(segment(header + frame[14:], link)) == said(segment(frame))
     assert segment(header, link) is None
     assert link in LINKS
 

@@ -1,0 +1,107 @@
+"""Ours, as far as the peers go (HTTP messages), and the whole way (observations of a cluster)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubewitness.capture.files import CaptureFile
+from kubewitness.model.observation import UNKNOWN
+from kubewitness.wire.decoder import Decoder
+from kubewitness.wire.http1 import Head, MessageReader, Piece
+from kubewitness.wire.packet import segment
+from kubewitness.wire.spans import Span
+from kubewitness.wire.tcp import Reassembler
+from kubewitness.wire.towards import Towards
+from tests.bench.peers import Message, digest
+from tests.wire.traffic import API
+
+
+class _Http:
+    """A connection's messages."""
+
+    def __init__(self, told: list[Message]) -> None:
+        self._told = told
+        self._requests, self._responses = MessageReader(), MessageReader()
+        self._asked: list[str] = []
+        self._heads: dict[bool, Head] = {}
+        self._bodies: dict[bool, list[bytes]] = {}
+
+    def data(self, towards: Towards, payload: bytes, span: Span) -> None:
+        if towards is Towards.SERVER:
+            self._requests.append(payload, span)
+            while self._take(self._requests, ""):
+                pass
+        else:
+            self._responses.append(payload, span)
+        while self._asked and self._take(self._responses, self._asked[0]):
+            pass
+
+    def _take(self, reader: MessageReader, answered: str) -> bool:
+        part, of_server = reader.next(answered), bool(answered)
+        if isinstance(part, Head):
+            self._heads[of_server], self._bodies[of_server] = part, []
+        elif isinstance(part, Piece):
+            self._bodies[of_server].append(part.data)
+        elif part is not None:
+            first, second, _ = self._heads[of_server].parts
+            body = digest(b"".join(self._bodies[of_server]))
+            if of_server:
+                self._told.append(Message("", "", int(second), body))
+                self._asked.pop(0)
+            else:
+                self._told.append(Message(first, second, 0, body))
+                self._asked.append(first)
+        return part is not None
+
+    def end(self, towards: Towards) -> None:
+        """The bench's bodies all have a length."""
+
+    def abort(self) -> None:
+        """Nor are bytes missing."""
+
+
+def http(capture: Path) -> list[Message]:
+    """File, packets, streams, messages: as much as the peers do."""
+    told: list[Message] = []
+    reassembler = Reassembler(frozenset({API}), lambda _: _Http(told))
+    with capture.open("rb") as file:
+        packets = CaptureFile(file, str(capture))
+        while (packet := packets.next()) is not None:
+            if found := segment(packet.data, packet.link):
+                reassembler.accept(packets.packets, packet.time_ns, found)
+    return told
+
+
+def http_of_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
+    """From where dpkt begins: (is a request, bytes)."""
+    told: list[Message] = []
+    span = Span(1, 0, 1, 0)
+    readers = {True: MessageReader(), False: MessageReader()}
+    for of_client, data in messages:
+        reader = readers[of_client]
+        reader.append(data, span)
+        head: Head | None = None
+        body: list[bytes] = []
+        while (part := reader.next("" if of_client else "GET")) is not None:
+            if isinstance(part, Head):
+                head, body = part, []
+            elif isinstance(part, Piece):
+                body.append(part.data)
+            elif head is not None:
+                first, second, _ = head.parts
+                parts = (first, second, 0) if of_client else ("", "", int(second))
+                told.append(Message(*parts, digest(b"".join(body))))
+    return told
+
+
+def whole(capture: Path, api: frozenset[int] = frozenset({API}), etcd: frozenset[int] = frozenset()) -> int:
+    """Everything: objects, verbs, targets, watch events. Returns how many observations there are."""
+    decoder = Decoder(api, etcd, lambda *_: UNKNOWN)
+    count = 0
+    with capture.open("rb") as file:
+        packets = CaptureFile(file, str(capture))
+        while (packet := packets.next()) is not None:
+            count += len(decoder.feed(packets.packets, packet.time_ns, packet.data, packet.link))
+            if packets.packets % 1000 == 0:
+                decoder.forget()
+    return count

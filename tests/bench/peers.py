@@ -1,0 +1,77 @@
+"""What others make of HTTP/1.1 in a capture, each as its own documentation says to use it."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import dpkt as dpkt_
+from scapy.layers.http import HTTP, HTTPRequest, HTTPResponse
+from scapy.layers.inet import TCP
+from scapy.packet import bind_layers
+from scapy.sendrecv import sniff
+from scapy.sessions import TCPSession
+
+from tests.wire.traffic import API
+
+bind_layers(TCP, HTTP, sport=API)
+bind_layers(TCP, HTTP, dport=API)
+
+
+class Message(NamedTuple):
+    """A request (method and path) or a response (status), and its body."""
+
+    method: str
+    path: str
+    status: int
+    sha256: str  # of the body; "" if it is empty
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest() if body else ""
+
+
+def scapy(capture: Path) -> list[Message]:
+    told: list[Message] = []
+
+    def tell(packet: object) -> None:
+        if HTTPRequest in packet:  # type: ignore[operator]
+            asked = packet[HTTPRequest]  # type: ignore[index]
+            told.append(Message(asked.Method.decode(), asked.Path.decode(), 0, digest(bytes(asked.payload))))
+        elif HTTPResponse in packet:  # type: ignore[operator]
+            answer = packet[HTTPResponse]  # type: ignore[index]
+            told.append(Message("", "", int(answer.Status_Code), digest(bytes(answer.payload))))
+
+    sniff(offline=str(capture), session=TCPSession, prn=tell, store=False)
+    return told
+
+
+def dpkt_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
+    """Of single messages, since dpkt takes all that follows a GET for its body: (is a request, bytes)."""
+    told = []
+    for of_client, data in messages:
+        if of_client:
+            asked = dpkt_.http.Request(data)
+            told.append(Message(asked.method, asked.uri, 0, digest(asked.body)))
+        else:
+            answer = dpkt_.http.Response(data)
+            told.append(Message("", "", int(answer.status), digest(answer.body)))
+    return told
+
+
+def dpkt(capture: Path) -> list[Message]:
+    """Packets that each hold a whole message, since dpkt puts no streams together."""
+    with capture.open("rb") as file:
+        payloads = (dpkt_.ethernet.Ethernet(data).data.data for _, data in dpkt_.pcap.Reader(file))
+        return dpkt_messages([(tcp.dport == API, tcp.data) for tcp in payloads if tcp.data])
+
+
+def tshark(capture: Path) -> bytes:
+    """Lines of fields, the body among them."""
+    fields = ("http.request.method", "http.request.uri", "http.response.code", "http.file_data")
+    argv = ["tshark", "-r", str(capture), "-d", f"tcp.port=={API},http", "-Y", "http", "-T", "fields"]
+    for field in fields:
+        argv += ["-e", field]
+    return subprocess.run(argv, capture_output=True, check=True).stdout
