@@ -11,9 +11,10 @@ from kubewitness.wire.http1 import Head, MessageReader, Piece
 from kubewitness.wire.packet import segment
 from kubewitness.wire.spans import Span
 from kubewitness.wire.tcp import Reassembler
+from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
 from tests.bench.peers import Message, digest
-from tests.wire.traffic import API
+from tests.wire.traffic import API, API_TLS
 
 
 class _Http:
@@ -92,6 +93,41 @@ def http_of_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
                 parts = (first, second, 0) if of_client else ("", "", int(second))
                 told.append(Message(*parts, digest(b"".join(body))))
     return told
+
+
+class _Said:
+    """What is said under TLS on a connection."""
+
+    def __init__(self, said: dict[Towards, list[bytes]]) -> None:
+        self._said = said
+
+    def data(self, towards: Towards, payload: bytes, _: Span) -> None:
+        self._said[towards].append(payload)
+
+    def end(self, towards: Towards) -> None:
+        """Nothing hangs on it."""
+
+
+class _Tls:
+    def __init__(self, keys: KeyLog, said: dict[Towards, list[bytes]]) -> None:
+        self._tls = TlsConversation(keys, _Said(said))
+        self.data, self.end = self._tls.data, self._tls.end
+
+    def abort(self) -> None:
+        """No byte is missing."""
+
+
+def tls(capture: Path, secrets: Path) -> list[bytes]:
+    """What was said under TLS: by the client, by the server."""
+    keys, said = KeyLog(), {Towards.SERVER: list[bytes](), Towards.CLIENT: list[bytes]()}
+    keys.learn(secrets.read_text())
+    reassembler = Reassembler(frozenset({API_TLS}), lambda _: _Tls(keys, said))
+    with capture.open("rb") as file:
+        packets = CaptureFile(file, str(capture))
+        while (packet := packets.next()) is not None:
+            if found := segment(packet.data, packet.link):
+                reassembler.accept(packets.packets, packet.time_ns, found)
+    return [b"".join(parts) for parts in said.values()]
 
 
 def whole(capture: Path, api: frozenset[int] = frozenset({API}), etcd: frozenset[int] = frozenset()) -> int:

@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dpkt as dpkt_
+from scapy.config import conf
 from scapy.layers.http import HTTP, HTTPRequest, HTTPResponse
 from scapy.layers.inet import TCP
+from scapy.layers.tls.record import TLS, TLSApplicationData
+from scapy.layers.tls.record_tls13 import TLS13
 from scapy.packet import bind_layers
 from scapy.sendrecv import sniff
 from scapy.sessions import TCPSession
 
-from tests.wire.traffic import API
+from tests.wire.traffic import API, API_TLS
 
 bind_layers(TCP, HTTP, sport=API)
 bind_layers(TCP, HTTP, dport=API)
+bind_layers(TCP, TLS, sport=API_TLS)
+bind_layers(TCP, TLS, dport=API_TLS)
 
 
 class Message(NamedTuple):
@@ -48,6 +53,23 @@ def scapy(capture: Path) -> list[Message]:
     return told
 
 
+def scapy_tls(capture: Path, secrets: Path) -> list[bytes]:
+    """What was said under TLS: by the client, by the server."""
+    said = {True: b"", False: b""}
+    conf.tls_session_enable, conf.tls_nss_filename = True, str(secrets)
+    conf.tls_nss_keys = None  # type: ignore[assignment]
+
+    def tell(packet: object) -> None:
+        for layer in packet.iterpayloads():  # type: ignore[attr-defined]
+            if isinstance(layer, TLS13) and layer.inner:
+                for message in layer.inner.msg:
+                    if isinstance(message, TLSApplicationData):
+                        said[packet[TCP].dport == API_TLS] += message.data  # type: ignore[index]
+
+    sniff(offline=str(capture), session=TCPSession, prn=tell, store=False)
+    return [said[True], said[False]]
+
+
 def dpkt_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
     """Of single messages, since dpkt takes all that follows a GET for its body: (is a request, bytes)."""
     told = []
@@ -66,6 +88,12 @@ def dpkt(capture: Path) -> list[Message]:
     with capture.open("rb") as file:
         payloads = (dpkt_.ethernet.Ethernet(data).data.data for _, data in dpkt_.pcap.Reader(file))
         return dpkt_messages([(tcp.dport == API, tcp.data) for tcp in payloads if tcp.data])
+
+
+def dpkt_packets(capture: Path) -> list[bytes]:
+    """As far as dpkt comes with segments: what each carries."""
+    with capture.open("rb") as file:
+        return [dpkt_.ethernet.Ethernet(data).data.data.data for _, data in dpkt_.pcap.Reader(file)]
 
 
 def tshark(capture: Path) -> bytes:

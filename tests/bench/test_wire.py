@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from tests.bench import captures, ours, peers
-from tests.wire.traffic import decoder
+from tests.wire.tls_traffic import Ends
+from tests.wire.traffic import API_TLS, Talk, decoder, request, response
 
 PACKETS = 6_000
 FRAMES, MESSAGES = captures.exchanges(PACKETS)
 RUNS = {"ours": ours.http, "ours, objects too": ours.whole, "scapy": peers.scapy, "tshark": peers.tshark}
+SEGMENTS = RUNS | {"dpkt, no messages": peers.dpkt_packets}
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +52,10 @@ def test_all_say_the_same(capture: Path, capture_of_whole_messages: Path) -> Non
 
 
 @pytest.mark.benchmark(group="HTTP messages from a capture of segments")
-@pytest.mark.parametrize("who", RUNS)
+@pytest.mark.parametrize("who", SEGMENTS)
 def test_from_segments(benchmark: Any, capture: Path, who: str) -> None:
     benchmark.extra_info["packets"] = len(FRAMES)
-    benchmark.pedantic(RUNS[who], args=(capture,), rounds=3 if who == "scapy" else 15, warmup_rounds=1)
+    benchmark.pedantic(SEGMENTS[who], args=(capture,), rounds=3 if who == "scapy" else 15, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="HTTP messages, where dpkt has a capture without segmentation")
@@ -70,6 +72,26 @@ def test_from_segments_and_from_whole_messages(
 def test_from_whole_messages(benchmark: Any, who: str) -> None:
     run = {"ours": ours.http_of_messages, "dpkt": peers.dpkt_messages}[who]
     benchmark.pedantic(run, args=(MESSAGES,), rounds=15, warmup_rounds=1)
+
+
+@pytest.fixture(scope="session")
+def under_tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A capture of TLS 1.3, 200 messages of 3 kB, and its secrets."""
+    folder = tmp_path_factory.mktemp("tls")
+    ends = Ends(folder, alpn=("http/1.1",), mutual=False)
+    said = ends.connect(Talk(port=API_TLS))
+    for number in range(200):
+        said.say(request("GET", f"/api/v1/namespaces/default/pods/pod-{number}"), to_server=True)
+        said.say(response(200, captures.pod(number, 3000)), to_server=False)
+    return captures.write(folder / "tls.pcap", said.packets), ends.log
+
+
+@pytest.mark.benchmark(group="bytes under TLS 1.3, by its secrets")
+@pytest.mark.parametrize("who", ["ours", "scapy"])
+def test_under_tls(benchmark: Any, under_tls: tuple[Path, Path], who: str) -> None:
+    assert ours.tls(*under_tls) == peers.scapy_tls(*under_tls)
+    run = {"ours": ours.tls, "scapy": peers.scapy_tls}[who]
+    benchmark.pedantic(run, args=under_tls, rounds=5 if who == "scapy" else 15, warmup_rounds=1)
 
 
 @pytest.mark.benchmark(group="HTTP messages from a real capture")
