@@ -17,6 +17,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="a run's capture.pcapng of setup insecure: its API traffic is measured, too",
     )
+    parser.addoption(
+        "--clusters",
+        type=int,
+        default=0,
+        metavar="N",
+        help="what being observed costs is measured on that many clusters of each kind; each takes 30 s",
+    )
 
 
 def pytest_report_header() -> str:
