@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from kubewitness.capture.files import BrokenCapture, CaptureFile, Packet
+from kubewitness.capture.files import BrokenCapture, Packet
 from kubewitness.capture.live import Live, NoCapture
+from kubewitness.capture.parts import Parts
 from kubewitness.capture.telling import Line, Teller
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.observation import UNKNOWN
@@ -181,12 +182,11 @@ class Pod:
 def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
     name = "/dev/stdin" if arguments.file == "-" else arguments.file
     try:
-        file = Path(name).open("rb")  # noqa: SIM115 - it is closed below; its errors are told here
+        packets = Parts(Path(name), lambda lines: _learn_lines(name, lines, keys))
     except OSError as error:
         raise _Unusable(f"{name} cannot be read: {error.strerror}") from error
     wire = _Wire(arguments, keys)
-    with file:
-        packets = CaptureFile(file, name, lambda lines: _learn_lines(name, lines, keys))
+    with closing(packets):
         shown = time.monotonic()
         try:
             while (packet := packets.next()) is not None:
@@ -197,7 +197,7 @@ def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
         except BrokenCapture:
             wire.finish()
             raise
-    cut_off = [f"{name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
+    cut_off = [f"{packets.name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
     return wire.finish(more=cut_off)
 
 
