@@ -71,13 +71,17 @@ def pass_through(address: str, note: str, within_s: float) -> bytes:
 
     Raises TimeoutError or ConnectionRefusedError where a reader does not answer.
     """
-    payload = MARKER + f"{time.time_ns()}:{note}".encode()
-    answers = {}
+    told = ask(address, CAPTURE_PORT, note, within_s)
     # The processes last: whose connection is captured by then must be known, too.
-    for port in (CAPTURE_PORT, OWNERS_PORT):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(within_s)
-            sock.connect((address, port))
-            sock.send(payload)
-            answers[port] = sock.recv(8192).removeprefix(payload)
-    return answers[CAPTURE_PORT]
+    ask(address, OWNERS_PORT, note, within_s)
+    return told
+
+
+def ask(address: str, port: int, note: str, within_s: float) -> bytes:
+    """The same past one reader."""
+    payload = MARKER + f"{time.time_ns()}:{note}".encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(within_s)
+        sock.connect((address, port))
+        sock.send(payload)
+        return sock.recv(8192).removeprefix(payload)
