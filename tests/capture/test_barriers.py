@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
-from kubewitness.capture.barriers import CAPTURE_PORT, MARKER, OWNERS_PORT, Barrier, answer, barrier_in
+from kubewitness.capture.barriers import CAPTURE_PORT, MARKER, OWNERS_PORT, Barrier, answer, ask, barrier_in
 
 
 def frame(payload: bytes, port: int) -> bytes:
@@ -43,3 +44,17 @@ def test_the_sender_gets_its_payload_and_what_is_told() -> None:
         sender.connect(bound.getsockname())
         answer(bound, Barrier(MARKER + b"4:", sender.getsockname()), b"{}")
         assert sender.recv(100) == MARKER + b"4:{}"
+
+
+def test_an_answer_to_another_barrier_is_not_taken_for_this_ones() -> None:
+    def answer_late(bound: socket.socket) -> None:
+        payload, sender = bound.recvfrom(100)
+        for each in (Barrier(MARKER + b"older:", sender), Barrier(payload, sender)):
+            answer(bound, each, each.payload[-2:])
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=answer_late, args=(bound,))
+        thread.start()
+        assert ask("127.0.0.1", bound.getsockname()[1], "this", within_s=5) == b"is"
+        thread.join()
