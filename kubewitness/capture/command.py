@@ -57,7 +57,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("file", nargs="?", metavar="FILE", help="the capture; - reads standard input")
+    source.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="the capture, with the parts beside it (FILE_00002…); - reads standard input",
+    )
     source.add_argument("--interface", metavar="NAME", help="listen to this interface, or to any")
     parser.add_argument("--keylog", type=Path, metavar="FILE", help="the secrets of TLS connections")
     parser.add_argument("--pod", metavar="[NAMESPACE/]NAME", help="only what is about this pod")

@@ -1,8 +1,9 @@
 """Capture files, pcap and pcapng, read as they are or while they grow.
 
-Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. scapy writes ours
-and can read them, too; its readers tell of neither the place of what is
-garbled nor the secrets of a capture, and take twice the time.
+Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. Ours are
+written by capture.storing. scapy can read them, too; its readers tell of
+neither the place of what is garbled nor the secrets of a capture, and take
+twice the time.
 """
 
 from __future__ import annotations
