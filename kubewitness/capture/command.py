@@ -202,8 +202,10 @@ def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
         except BrokenCapture:
             wire.finish()
             raise
-    cut_off = [f"{packets.name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
-    return wire.finish(more=cut_off)
+    missing = [f"{packets.name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
+    if packets.gap:
+        missing.append(f"{packets.gap} is not there, though the capture goes on behind it")
+    return wire.finish(more=missing)
 
 
 def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,13 @@ class Parts:
     def name(self) -> str:
         """The part that is being read."""
         return str(part(self.first, self._number))
+
+    @property
+    def gap(self) -> Path | None:
+        """The part that should come next, if it is not there and a later one is."""
+        following = part(self.first, self._number + 1)
+        later = self.first.parent.glob(f"{glob.escape(self.first.stem)}_{'[0-9]' * 5}{self.first.suffix}")
+        return following if any(each.name > following.name for each in later) else None
 
     def next(self) -> Packet | None:
         """The next packet; None when there is none, or none yet that is complete."""

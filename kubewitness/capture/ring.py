@@ -79,7 +79,7 @@ class Shape(NamedTuple):
 
 
 #: A block holds any packet, of up to 64 KiB, and takes little time to fill up (see Ring.flush). The whole
-#: holds a burst of 300,000 small packets. Patience costs nobody time, and the reader wakes up less often.
+#: holds a burst of 330,000 small packets. Patience costs nobody time, and the reader wakes up less often.
 CAPTURE = Shape(1 << 17, 1024, 50)
 LIVE = Shape(1 << 17, 512, 10)
 
