@@ -46,16 +46,19 @@ class Packets:
         self._interfaces: dict[tuple[str, int], int] = {}
 
     def block(self, packet: Packet, comment: str = "") -> bytes:
-        time_ns, link, data, wire_bytes, name = packet
-        number = self._interfaces.get((name, link))
+        source = packet.interface, packet.link
+        number = self._interfaces.get(source)
         if number is None:
-            number = self._interfaces[name, link] = len(self._interfaces)
-            return self._described(name, link) + self.block(packet, comment)
+            self._interfaces[source] = len(self._interfaces)
+            return self._described(*source) + self.block(packet, comment)
+        data, time_ns = packet.data, packet.time_ns
         tail = _PADDING[len(data) % 4]
         if comment:
             tail += _options((_COMMENT, comment.encode()))
         length = 32 + len(data) + len(tail)
-        head = _HEAD.pack(PACKET, length, number, time_ns >> 32, time_ns & 0xFFFFFFFF, len(data), wire_bytes)
+        head = _HEAD.pack(
+            PACKET, length, number, time_ns >> 32, time_ns & 0xFFFFFFFF, len(data), packet.wire_bytes
+        )
         return head + data + tail + _LENGTH.pack(length)
 
     @staticmethod
