@@ -76,8 +76,9 @@ class Store:
                 self.packets += len(packets)
                 return
             except OSError as error:
-                self.why = f"{part(self._first, self._number)} cannot be written: {error.strerror}"
-                print(f"{self.why}; from packet {self.packets + 1} on none is", file=sys.stderr, flush=True)
+                file = error.filename or part(self._first, self._number)
+                self.why = f"it ended early ({file}: {error.strerror})"
+                print(f"the capture ends with packet {self.packets}: {self.why}", file=sys.stderr, flush=True)
         self.unwritten += len(packets)
 
     def _write(self, packets: Sequence[Packet], comments: Mapping[int, str]) -> None:
@@ -96,7 +97,7 @@ class Store:
     def _append(self, content: bytes) -> None:
         """All of it or nothing, so that the file ends behind a whole block."""
         if self._before + self._size + len(content) > self._most_bytes:
-            raise OSError(errno.EFBIG, f"the capture has reached its bound of {self._most_bytes} bytes")
+            raise OSError(errno.EFBIG, f"the bound of {self._most_bytes} bytes is reached")
         rest = memoryview(content)
         try:
             while rest:
