@@ -17,7 +17,8 @@ import tarfile
 from pathlib import Path
 
 RECORDINGS = Path(__file__).parents[1] / "tests" / "recordings"
-REPLAYED = ("capture.pcapng", "keys.log", "script.jsonl", "sockets.jsonl")
+CAPTURED = ("capture.pcapng", "capture_*.pcapng", "keys.log")
+REPLAYED = ("script.jsonl", "sockets.jsonl")
 KEPT = ("id", "verdict", "nodeid")
 
 
@@ -30,8 +31,10 @@ def main(run: Path, name: str, *options: str) -> None:
     kept = {"schema": results["schema"], "clusters": [cluster], "results": judged}
     with tarfile.open(RECORDINGS / f"{name}.tar.xz", "w:xz", preset=9) as archive:
         add(archive, "results.json", json.dumps(kept, indent=1).encode())
-        files = (run / cluster["evidence"] / name for name in REPLAYED[2 if small else 0 :])
-        for file in filter(Path.exists, files):
+        patterns = REPLAYED if small else (*CAPTURED, *REPLAYED)
+        for file in (
+            each for pattern in patterns for each in sorted((run / cluster["evidence"]).glob(pattern))
+        ):
             add(archive, f"{cluster['evidence']}/{file.name}", file.read_bytes())
 
 

@@ -11,6 +11,7 @@ import json
 import socket
 import struct
 import time
+from typing import NamedTuple
 
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.verdict import Inconclusive
@@ -18,7 +19,6 @@ from kubewitness.model.verdict import Inconclusive
 MARKER = b"kubewitness-barrier:"
 CAPTURE_PORT, OWNERS_PORT = 9, 10
 SO_TIMESTAMPNS = 35
-_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 
 
 def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
@@ -30,30 +30,25 @@ def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
     return time.time_ns()
 
 
-def dropped(packets: socket.socket) -> int:
-    """How many packets the kernel had no room for in a packet socket since it was last asked (packet(7))."""
-    _, drops = struct.unpack("II", packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-    return int(drops)
+class Barrier(NamedTuple):
+    payload: bytes
+    sender: tuple[str, int]
 
 
-def marker(frame: bytes, port: int) -> bytes | None:
-    """The payload of an Ethernet frame that is a barrier for ``port``, else None."""
+def barrier_in(frame: bytes, port: int) -> Barrier | None:
+    """The barrier for ``port`` that an Ethernet frame is, else None."""
     if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_UDP:
         return None
     at = 14 + (frame[14] & 15) * 4
-    if struct.unpack_from("!H", frame, at + 2)[0] != port or not frame.startswith(MARKER, at + 8):
+    source, destination = struct.unpack_from("!HH", frame, at)
+    if destination != port or not frame.startswith(MARKER, at + 8):
         return None
-    return frame[at + 8 :]
+    return Barrier(frame[at + 8 :], (socket.inet_ntoa(frame[26:30]), source))
 
 
-def answer(bound: socket.socket, payload: bytes, told: bytes) -> None:
-    """Sends ``payload`` followed by ``told`` back to where the barrier came from."""
-    # The datagram arrives on the bound socket, too: that is where its sender's address is.
-    while True:
-        received, sender = bound.recvfrom(4096)
-        bound.sendto(received + told, sender)
-        if payload.startswith(received):
-            return
+def answer(bound: socket.socket, barrier: Barrier, told: bytes) -> None:
+    """Sends the barrier's payload followed by ``told`` back to where it came from."""
+    bound.sendto(barrier.payload + told, barrier.sender)
 
 
 def barrier(address: str, note: str = "", within_s: float = 30.0) -> CaptureStatistics:
@@ -68,7 +63,7 @@ def barrier(address: str, note: str = "", within_s: float = 30.0) -> CaptureStat
             f"the capture did not answer within {within_s:g} s ({error}): it has died or is overrun;"
             " see logs/capture.log and logs/sockets.log in the evidence"
         ) from error
-    return CaptureStatistics(told["packets"], told["dropped"], tuple(told["interfaces"]))
+    return CaptureStatistics.of(told)
 
 
 def pass_through(address: str, note: str, within_s: float) -> bytes:
@@ -76,13 +71,20 @@ def pass_through(address: str, note: str, within_s: float) -> bytes:
 
     Raises TimeoutError or ConnectionRefusedError where a reader does not answer.
     """
-    payload = MARKER + f"{time.time_ns()}:{note}".encode()
-    answers = {}
+    told = ask(address, CAPTURE_PORT, note, within_s)
     # The processes last: whose connection is captured by then must be known, too.
-    for port in (CAPTURE_PORT, OWNERS_PORT):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(within_s)
-            sock.connect((address, port))
-            sock.send(payload)
-            answers[port] = sock.recv(8192).removeprefix(payload)
-    return answers[CAPTURE_PORT]
+    ask(address, OWNERS_PORT, note, within_s)
+    return told
+
+
+def ask(address: str, port: int, note: str, within_s: float) -> bytes:
+    """The same past one reader."""
+    payload = MARKER + f"{time.time_ns()}:{note}".encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(within_s)
+        sock.connect((address, port))
+        sock.send(payload)
+        # A barrier whose sender has given up is answered, too, and its port may be this one's by now.
+        while not (told := sock.recv(8192)).startswith(payload):
+            continue
+        return told.removeprefix(payload)

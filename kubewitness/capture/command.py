@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from kubewitness.capture.files import BrokenCapture, CaptureFile, Packet
+from kubewitness.capture.files import BrokenCapture, Packet
 from kubewitness.capture.live import Live, NoCapture
+from kubewitness.capture.parts import Parts
 from kubewitness.capture.telling import Line, Teller
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.observation import UNKNOWN
@@ -56,7 +57,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("file", nargs="?", metavar="FILE", help="the capture; - reads standard input")
+    source.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="the capture, with the parts beside it (FILE_00002…); - reads standard input",
+    )
     source.add_argument("--interface", metavar="NAME", help="listen to this interface, or to any")
     parser.add_argument("--keylog", type=Path, metavar="FILE", help="the secrets of TLS connections")
     parser.add_argument("--pod", metavar="[NAMESPACE/]NAME", help="only what is about this pod")
@@ -181,12 +187,11 @@ class Pod:
 def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
     name = "/dev/stdin" if arguments.file == "-" else arguments.file
     try:
-        file = Path(name).open("rb")  # noqa: SIM115 - it is closed below; its errors are told here
+        packets = Parts(Path(name), lambda lines: _learn_lines(name, lines, keys))
     except OSError as error:
         raise _Unusable(f"{name} cannot be read: {error.strerror}") from error
     wire = _Wire(arguments, keys)
-    with file:
-        packets = CaptureFile(file, name, lambda lines: _learn_lines(name, lines, keys))
+    with closing(packets):
         shown = time.monotonic()
         try:
             while (packet := packets.next()) is not None:
@@ -197,8 +202,10 @@ def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
         except BrokenCapture:
             wire.finish()
             raise
-    cut_off = [f"{name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
-    return wire.finish(more=cut_off)
+    missing = [f"{packets.name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
+    if packets.gap:
+        missing.append(f"{packets.gap} is not there, though the capture goes on behind it")
+    return wire.finish(more=missing)
 
 
 def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:

@@ -1,8 +1,9 @@
-"""The capturing process: from a packet socket (file descriptor 3) into a pcapng file.
+"""The capturing process: from a packet socket with a ring (file descriptor 3) into pcapng files.
 
 It runs inside the control plane's network namespace. The socket was opened by
 the cluster's keeper before any component was started, so nothing is missed
-while this program is still being loaded. Files are written by scapy.
+while this program is still being loaded. Arguments: the first file, and where
+secrets are to be captured, the key log that a component writes.
 
 When it meets a barrier (see capture.barriers), all packets before it are in
 the file; the answer carries the statistics as JSON.
@@ -16,71 +17,69 @@ import socket
 import sys
 from pathlib import Path
 
-from scapy.utils import PcapNgWriter
+from kubewitness.capture.barriers import CAPTURE_PORT, MARKER, Barrier, answer, barrier_in
+from kubewitness.capture.files import Packet
+from kubewitness.capture.ring import CAPTURE, Ring
+from kubewitness.capture.storing import Store
 
-from kubewitness.capture.barriers import CAPTURE_PORT, answer, dropped, marker, stamp
-
-_SNAP_BYTES = 1 << 18
-_BATCH = 512
-ETHERNET = 1
+_UDP = bytes([socket.IPPROTO_UDP])
 
 
 class Capture:
-    def __init__(self, sock: socket.socket, file: Path) -> None:
-        self.sock = sock
-        self.writer = PcapNgWriter(str(file))
-        self.writer.linktype = ETHERNET
-        self.writer._write_block_shb()
-        # scapy keeps interface 0 for packets whose interface is not told, and counts on its description.
-        self.writer._write_block_idb(linktype=ETHERNET)
-        self.writer.f.flush()
-        self.frames = 0
-        self.dropped = 0
+    def __init__(self, ring: Ring, store: Store) -> None:
+        self.ring = ring
+        self.store = store
         self.interfaces: set[str] = set()
         self.barriers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.barriers.bind(("0.0.0.0", CAPTURE_PORT))  # noqa: S104 - the namespace is the cluster's own
 
     def run(self) -> None:
         poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
+        for each in (self.ring, self.barriers):
+            poll.register(each, select.POLLIN)
         while True:
-            poll.poll()
-            self._take_batch()
+            for ready, _ in poll.poll():
+                if ready == self.barriers.fileno():
+                    # Its packet is in the ring, perhaps in a block whose time is not over.
+                    self.barriers.recv(1)
+                    self.ring.flush()
+            while (packets := self.ring.take()) is not None:
+                self._store(packets)
 
-    def _take_batch(self) -> None:
-        """Drains what is there, up to a batch, and makes it readable before anything else is done."""
-        barriers: list[bytes] = []
-        for _ in range(_BATCH):
-            try:
-                data, ancillary, _, address = self.sock.recvmsg(_SNAP_BYTES, 256, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                break
-            self.frames += 1
-            self._write(data, stamp(ancillary), address[0])
-            if (payload := marker(data, CAPTURE_PORT)) is not None:
-                barriers.append(payload)
-        self.writer.f.flush()
-        for payload in barriers:
-            self._answer(payload)
+    def _store(self, packets: list[Packet]) -> None:
+        """Makes them readable before anything else is done."""
+        met: dict[int, Barrier] = {}
+        for place, packet in enumerate(packets):
+            # The protocol of IPv4: most packets are spared the closer look.
+            if packet.data[23:24] == _UDP and (barrier := barrier_in(packet.data, CAPTURE_PORT)):
+                met[place] = barrier
+        self.interfaces.update(each.interface for each in packets)
+        self.store.write(packets, {place: _told(barrier) for place, barrier in met.items()})
+        for barrier in met.values():
+            answer(self.barriers, barrier, self._statistics())
 
-    def _write(self, data: bytes, time_ns: int, interface: str) -> None:
-        self.interfaces.add(interface)
-        self.writer._write_packet(
-            data, linktype=ETHERNET, sec=time_ns / 1e9, wirelen=len(data), ifname=interface.encode()
-        )
+    def _statistics(self) -> bytes:
+        """The fields of model.history.CaptureStatistics."""
+        return json.dumps(
+            {
+                "packets": self.store.packets,
+                "dropped": self.ring.lost(),
+                "interfaces": sorted(self.interfaces),
+                "unwritten": self.store.unwritten,
+                "why_unwritten": self.store.why,
+            }
+        ).encode()
 
-    def _answer(self, payload: bytes) -> None:
-        self.dropped += dropped(self.sock)
-        statistics = {
-            "packets": self.frames,
-            "dropped": self.dropped,
-            "interfaces": sorted(self.interfaces),
-        }
-        answer(self.barriers, payload, json.dumps(statistics).encode())
+
+def _told(barrier: Barrier) -> str:
+    """The barrier's note, for whoever reads the file in Wireshark."""
+    note = barrier.payload.removeprefix(MARKER).partition(b":")[2].decode(errors="replace")
+    return f"kubewitness barrier {note}".strip()
 
 
 def main() -> None:
-    Capture(socket.socket(fileno=3), Path(sys.argv[1])).run()
+    first, *keys = map(Path, sys.argv[1:])
+    Capture(Ring(socket.socket(fileno=3), CAPTURE), Store(first, *keys)).run()
 
 
 if __name__ == "__main__":

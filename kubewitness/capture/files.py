@@ -1,8 +1,9 @@
 """Capture files, pcap and pcapng, read as they are or while they grow.
 
-Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. scapy writes ours
-and can read them, too; its readers tell of neither the place of what is
-garbled nor the secrets of a capture, and take twice the time.
+Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng. Ours are
+written by capture.storing. scapy can read them, too; its readers tell of
+neither the place of what is garbled nor the secrets of a capture, and take
+twice the time.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _READ_BYTES: Final = 1 << 20
 _LARGEST_BLOCK: Final = 1 << 26
 _NS: Final = 1_000_000_000
 
-_SECTION: Final = 0x0A0D0D0A
-_INTERFACE: Final = 1
+SECTION: Final = 0x0A0D0D0A
+INTERFACE: Final = 1
 _OLD_PACKET: Final = 2
 _SIMPLE_PACKET: Final = 3
-_PACKET: Final = 6
-_SECRETS: Final = 10
+PACKET: Final = 6
+SECRETS: Final = 10
 _BYTE_ORDER = 0x1A2B3C4D
-_TLS_KEY_LOG = 0x544C534B
+TLS_KEY_LOG = 0x544C534B
 _NAME, _TIME_RESOLUTION, _TIME_OFFSET = 2, 9, 14  # options of an interface
 #: The magic of a pcap file, and how many nanoseconds its fractions of a second are.
 _PCAP = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
@@ -85,7 +86,7 @@ class CaptureFile:
             return self._record()
         while self._have(12):
             kind, length = self._words[2].unpack_from(self._data, self._at)
-            if kind == _SECTION:
+            if kind == SECTION:
                 length = self._section()
             if length % 4 or not 12 <= length <= _LARGEST_BLOCK:
                 raise self._broken(f"wanted a block's length, found {length}")
@@ -134,7 +135,7 @@ class CaptureFile:
                 self._interfaces = [_Interface(link, "", _NS, 0)]
                 self._at = 24
                 return True
-        if start != struct.pack("<I", _SECTION):  # the same in either byte order
+        if start != struct.pack("<I", SECTION):  # the same in either byte order
             raise BrokenCapture(f"{self._name} is no capture: wanted pcap or pcapng, found {start!r}")
         if not self._have(12):
             return False
@@ -172,14 +173,14 @@ class CaptureFile:
 
     def _block(self, kind: int, start: int, end: int) -> Packet | None:
         order, data = self._order, self._data
-        if kind == _PACKET:
+        if kind == PACKET:
             number, high, low, size, wire = self._words[5].unpack_from(data, start)
             return self._packet(number, high << 32 | low, start + 20, size, wire, end)
-        if kind == _INTERFACE:
+        if kind == INTERFACE:
             self._interfaces.append(self._interface(start, end))
-        elif kind == _SECRETS:
+        elif kind == SECRETS:
             secrets, size = struct.unpack_from(order + "II", data, start)
-            if secrets == _TLS_KEY_LOG:
+            if secrets == TLS_KEY_LOG:
                 self._learn(data[start + 8 : min(start + 8 + size, end)].decode("ascii", "replace"))
         elif kind == _SIMPLE_PACKET:
             (wire,) = struct.unpack_from(order + "I", data, start)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from kubewitness.capture.barriers import MARKER
-from kubewitness.capture.files import BrokenCapture, CaptureFile, Packet
+from kubewitness.capture.files import BrokenCapture, Packet
+from kubewitness.capture.growing import Growing
+from kubewitness.capture.parts import Parts
 from kubewitness.model.history import CaptureStatistics, History
 from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
 from kubewitness.wire.decoder import Decoder
@@ -73,34 +77,33 @@ class Reading:
         self._keys = _Keys(directory / KEYS_FILE)
         ports = API_PORTS if self._keys.log is None else API_PORTS | API_TLS_PORTS
         self._decoder = Decoder(ports, ETCD_PORTS, self._sockets.speaker_of, self._keys.log)
-        self._packets: CaptureFile | None = None
-        self._open_file: BinaryIO | None = None
+        self._packets: Parts | None = None
 
     def read_to(self, frame: int) -> None:
         """Decodes up to packet number ``frame``; the capture must hold it."""
         self._sockets.learn()
         self._keys.learn()
         if self._packets is None:
-            self._open_file = self._open()
-            self._packets = CaptureFile(self._open_file, str(self.file))
+            self._packets = self._open()
         while self._packets.packets < frame:
             packet = self._next(self._packets, frame)
             self._decoder.feed(self._packets.packets, packet.time_ns, packet.data, packet.link)
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> Parts:
         try:
-            return self.file.open("rb")
+            return Parts(self.file)
         except OSError as error:
             raise BrokenEvidence(f"{self.file} is no readable capture: {error}") from error
 
-    def _next(self, packets: CaptureFile, wanted: int) -> Packet:
+    def _next(self, packets: Parts, wanted: int) -> Packet:
         why = "ends"
         try:
             if packet := packets.next():
                 return packet
         except BrokenCapture as error:
             why = f"is garbled ({error})"
-        raise BrokenEvidence(f"{self.file} should hold {wanted} packets, but {why} after {packets.packets}")
+        should = f"{self.file} should hold {wanted} packets, but {why} after {packets.packets}"
+        raise BrokenEvidence(should if packets.name == str(self.file) else f"{should}, in {packets.name}")
 
     def history(self, first: int, last: int, statistics: CaptureStatistics) -> History:
         """What the packets ``first`` to ``last`` showed, with the whole capture's connections and gaps."""
@@ -113,17 +116,24 @@ class Reading:
         """The packets from ``first`` to ``last`` in whose bytes ``marker`` appears: barriers, and others."""
         barriers: list[int] = []
         others: list[int] = []
-        with self._open() as file:
-            packets = CaptureFile(file, str(self.file))
-            for number in range(1, last + 1):
-                data = self._next(packets, last).data
-                if number >= first and marker in data:
-                    (barriers if MARKER in data else others).append(number)
+        for number, packet in self.packets(first, last):
+            if marker in packet.data:
+                (barriers if MARKER in packet.data else others).append(number)
         return barriers, others
 
+    def packets(self, first: int, last: int) -> Iterator[tuple[int, Packet]]:
+        """The packets ``first`` to ``last`` with their numbers, read as they are asked for."""
+        if last < first:
+            return
+        with closing(self._open()) as packets:
+            for number in range(1, last + 1):
+                packet = self._next(packets, last)
+                if number >= first:
+                    yield number, packet
+
     def close(self) -> None:
-        if self._open_file is not None:
-            self._open_file.close()
+        if self._packets is not None:
+            self._packets.close()
 
 
 class _Keys:
@@ -131,18 +141,14 @@ class _Keys:
 
     def __init__(self, file: Path) -> None:
         self.log = KeyLog() if file.exists() else None
-        self._file = file
-        self._read = 0
+        self._lines = Growing(file)
 
     def learn(self) -> None:
         """Takes in the lines that were added since the last time."""
         if self.log is None:
             return
-        with self._file.open("rb") as file:
-            file.seek(self._read)
-            lines, end, _ = file.read().rpartition(b"\n")
+        known = self._lines.read
         try:
-            self.log.learn(lines.decode("ascii"))
+            self.log.learn(self._lines.lines().decode("ascii"))
         except (DecodeError, UnicodeDecodeError) as error:
-            raise BrokenEvidence(f"{self._file} is garbled behind byte {self._read}: {error}") from error
-        self._read += len(lines + end)
+            raise BrokenEvidence(f"{self._lines.file} is garbled behind byte {known}: {error}") from error

@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kubewitness.capture.barriers import OWNERS_PORT, answer, marker, stamp
+from kubewitness.capture.barriers import OWNERS_PORT, answer, barrier_in, stamp
 from kubewitness.capture.sockdiag import Address, SocketTable
 
 #: Each node has its own of these, and they are named accordingly.
@@ -240,10 +240,10 @@ def main() -> None:
             continue
         if opened := opening(frame, stamp(ancillary)):
             pending += [] if owners.record(opened) else [opened]
-        elif (payload := marker(frame, OWNERS_PORT)) is not None:
+        elif (barrier := barrier_in(frame, OWNERS_PORT)) is not None:
             while pending:
                 pending = [each for each in pending if not owners.record(each)]
-            answer(bound, payload, b"")
+            answer(bound, barrier, b"")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def examine(
 
     With ``engine`` it is one of kind; ``node_image``: an image for such nodes is to be made.
     """
-    found = [_root()]
+    found = [_root(), _capture()]
     found += [_tool(name, package) for name, package in _TOOLS.items()]
     of_kind = engine is not None or node_image  # whose nodes have tools of their own
     if topology is Topology.STANDARD and not of_kind and not proxies_by_nftables(parse_minor(version)):
@@ -112,6 +113,14 @@ def _root() -> Finding:
     user = os.geteuid()
     advice = "" if user == 0 else "run it as root (namespaces, mounts and packet capture need it)"
     return Finding("root", f"user id {user}", advice)
+
+
+def _capture() -> Finding:
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except PermissionError:
+        return Finding("CAP_NET_RAW", "not granted", "grant it: traffic is captured from packet sockets")
+    return Finding("CAP_NET_RAW", "granted")
 
 
 def _tool(name: str, package: str) -> Finding:

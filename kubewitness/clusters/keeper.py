@@ -48,6 +48,7 @@ from typing import Any
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x00020000, 0x04000000, 0x40000000
 MS_REC, MS_PRIVATE, MS_SHARED, MS_BIND = 0x4000, 1 << 18, 1 << 20, 0x1000
 SO_RCVBUFFORCE, SO_TIMESTAMPNS, SO_ATTACH_FILTER = 33, 35, 26
+SOL_PACKET, PACKET_RX_RING, PACKET_VERSION, TPACKET_V3 = 263, 5, 10, 2
 ETH_P_ALL = 3
 CAPTURE_BUFFER_BYTES = 128 << 20
 MARKED_GROUPS = 50000
@@ -337,6 +338,8 @@ class Keeper:
     def _capture_socket(self, request: dict[str, Any]) -> int:
         """A packet socket over all interfaces of namespace ``ns``: one queue, so one order.
 
+        The queue is a ring where ``ring`` has the numbers of one (tpacket_req3), else the socket's buffer.
+
         Opened here, before any component is started, so that the first packet
         of the first connection is already in it while the capture's own
         process is still being loaded.
@@ -346,11 +349,7 @@ class Keeper:
         if child == 0:
             try:
                 _check(_libc.setns(self.namespaces[request["ns"]][0], 0), "setns")
-                sock = socket.socket(
-                    socket.AF_PACKET, socket.SOCK_RAW, 0
-                )  # no protocol yet: nothing comes in
-                sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BUFFER_BYTES)
-                sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+                sock = _packet_socket(request["ring"])
                 _attach(
                     sock, [socket.if_nametoindex(each) for each in request["interfaces"]], request["only"]
                 )
@@ -365,6 +364,24 @@ class Keeper:
         if not fds:
             raise OSError(f"packet socket: {told.decode()}")
         return fds[0]
+
+
+def _packet_socket(ring: list[int]) -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # no protocol yet: nothing comes in
+    except PermissionError as error:
+        raise OSError("root lacks CAP_NET_RAW here, which a capture takes; grant it") from error
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    if not ring:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BUFFER_BYTES)
+        return sock
+    try:
+        sock.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+        sock.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack("7I", *ring))
+    except OSError as error:
+        size = f"{ring[0] * ring[1] >> 20} MiB"
+        raise OSError(f"a ring of {size} for the capture cannot be had ({error.strerror})") from error
+    return sock
 
 
 def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from kubewitness.assets import Assets
 from kubewitness.capture.barriers import barrier
+from kubewitness.capture.reading import FILE, KEYS_FILE
+from kubewitness.capture.ring import CAPTURE
 from kubewitness.clusters import configuration, network, objects, runs
 from kubewitness.clusters.api import Api, ApiError, Object, Unreachable
 from kubewitness.clusters.errors import ClusterError
@@ -179,15 +181,17 @@ class KeptCluster:
             "marks": {str(mark): component for mark, component in marks.items()},
         }
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
-        programs: list[tuple[str, str, list[str | Path], str]] = [
+        keys = [self.captured / KEYS_FILE] if self.spec.key_log else []
+        programs: list[tuple[str, str, list[str | Path], str, Sequence[int]]] = [
             ("sockets", "kubewitness.capture.sockets",
-             [self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)], "openings"),
-            ("capture", "kubewitness.capture.daemon", [self.captured / "capture.pcapng"], "everything"),
+             [self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)], "openings", ()),
+            ("capture", "kubewitness.capture.daemon",
+             [self.captured / FILE, *keys], "everything", CAPTURE.request),
         ]  # fmt: skip
-        for name, module, arguments, only in programs:
+        for name, module, arguments, only, ring in programs:
             keeper.spawn(
                 name, [sys.executable, "-m", module, *arguments], ns=CONTROL_PLANE, env=path,
-                capture={"ns": CONTROL_PLANE, "interfaces": list(interfaces), "only": only},
+                capture={"ns": CONTROL_PLANE, "interfaces": [*interfaces], "only": only, "ring": [*ring]},
             )  # fmt: skip
 
     def _wait_until_ready(self) -> None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kubewitness.model.observation import Change, Connection, Observation
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureStatistics:
-    """What the kernel says of the capture: packets handed over and packets dropped."""
+    """What the capture says of itself.
+
+    ``packets`` are in its files; the kernel had no room for ``dropped``. ``unwritten`` came after the last of
+    ``packets`` and are in no file, for the reason ``why_unwritten``: a full disk, or the capture's bound.
+    """
 
     packets: int
     dropped: int
     interfaces: tuple[str, ...]
+    unwritten: int = 0
+    why_unwritten: str = ""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> CaptureStatistics:
+        """From what was stored as JSON, of older captures too."""
+        return cls(**{**told, "interfaces": tuple(told["interfaces"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,9 @@ class Decoder:
         found = []
         if statistics.dropped:
             found.append(f"the kernel dropped {statistics.dropped} packets besides {statistics.packets}")
+        if statistics.unwritten:
+            lost = f"{statistics.unwritten} packets behind packet {statistics.packets} are not in the capture"
+            found.append(f"{lost}: {statistics.why_unwritten}")
         for each in self._conversations.values():
             if why := each.missing():
                 flow = each.witness.flow

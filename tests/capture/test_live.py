@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 from contextlib import closing
 
 import pytest
 
-from kubewitness.capture.live import Live
+from kubewitness.capture.live import Live, NoCapture
 from kubewitness.model.observation import UNKNOWN, ApiRequest, ApiResponse, Observation
 from kubewitness.wire.decoder import Decoder
+from tests.capture.own_network import own_network
 from tests.wire.traffic import request, response
 
 
@@ -41,3 +43,12 @@ def test_an_exchange_on_the_loopback_interface(interface: str) -> None:
         assert isinstance(answered, ApiResponse)
         assert (asked.path, answered.status) == ("/live", 200)
         assert live.lost() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this process lacks CAP_SYS_ADMIN and CAP_NET_RAW")
+def test_an_interface_that_goes_down_is_told() -> None:
+    links = ("link add v0 type veth peer name v1", "link set v1 up")
+    with own_network(*links), closing(Live("v1")) as live:
+        subprocess.run(["ip", "link", "set", "v1", "down"], check=True)
+        with pytest.raises(NoCapture, match="v1 cannot be listened to any longer: Network is down"):
+            live.wait()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter, PcapWriter
 
+from kubewitness.capture.files import Packet
 from kubewitness.capture.live import Live, NoCapture
+from kubewitness.capture.storing import Store
 from kubewitness.cli import main
 from tests.wire.grpc_traffic import Side, client_start, header, txn
 from tests.wire.tls_traffic import Ends
@@ -182,3 +185,16 @@ def test_whoever_reads_may_stop(tmp_path: Path) -> None:
     script = f"{sys.executable} -m kubewitness.cli wire {capture} | true"
     ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert "Traceback" not in ended.stderr
+
+
+def test_parts_are_read_as_one_and_a_missing_one_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Store(tmp_path / "x.pcapng", part_bytes=700)) as store:
+        for number, data in enumerate(map(bytes, map(Ether, created("web")))):
+            store.write([Packet(number, 1, data, len(data), "lo")])
+    assert main(["wire", str(tmp_path / "x.pcapng")]) == 0
+    assert "3 connections: 5 API calls, 1 watch events, 1 calls to etcd" in capsys.readouterr().err
+    (tmp_path / "x_00002.pcapng").unlink()
+    assert main(["wire", str(tmp_path / "x.pcapng")]) == 4
+    assert "x_00002.pcapng is not there, though the capture goes on behind it" in capsys.readouterr().err

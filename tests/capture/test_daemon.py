@@ -1,0 +1,46 @@
+"""The capturing process, in a network namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kubewitness.capture.barriers import MARKER
+from kubewitness.capture.parts import Parts
+from tests.capture.capturing import capturing
+from tests.capture.own_network import own_network
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="this process lacks CAP_SYS_ADMIN and CAP_NET_RAW")
+
+
+def said(file: Path) -> list[bytes]:
+    """The payloads to UDP port 4000, in order."""
+    with closing(Parts(file)) as parts:
+        return [each.data[42:] for each in iter(parts.next, None) if each.data[36:38] == b"\x0f\xa0"]
+
+
+def test_from_before_its_start_to_a_barrier_all_is_in_the_file(tmp_path: Path) -> None:
+    file, keys = tmp_path / "capture.pcapng", tmp_path / "keys.log"
+    with own_network(), capturing(["lo"], file, keys) as capture:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"before it was started", ("127.0.0.1", 4000))
+            capture.start()
+            first = capture.barrier("begins")
+            assert said(file) == [b"before it was started"]
+            keys.write_text("CLIENT_RANDOM 00 11\n")
+            for number in range(1000):
+                sock.sendto(b"%d" % number, ("127.0.0.1", 4000))
+            second = capture.barrier()
+        assert said(file)[1:] == [b"%d" % number for number in range(1000)]
+        assert (second.dropped, second.unwritten, second.interfaces) == (0, 0, ("lo",))
+        learnt: list[str] = []
+        with closing(Parts(file, learnt.append)) as parts:
+            found = list(iter(parts.next, None))
+        assert learnt == ["CLIENT_RANDOM 00 11\n"]
+        to_capture = [each.data[36:38] == b"\0\x09" and MARKER in each.data for each in found]
+        assert to_capture.index(True) < first.packets < second.packets <= len(found)
+        assert b"kubewitness barrier begins" in file.read_bytes()
