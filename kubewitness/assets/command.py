@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kubewitness.assets.asset import AssetError, Assets, UnknownVersion
-from kubewitness.assets.recipes import ALL, EXTRA, MINORS
+from kubewitness.assets.recipes import ALL, EXTRA, KEY_LOGGING_API_SERVER, MINORS
 from kubewitness.assets.resolving import resolve
 
 UNKNOWN_VERSION = 2
@@ -53,14 +53,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--version", default=MINORS[-1], help="of Kubernetes, such as 1.36 or 1.36.3 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--key-log",
+        action="store_true",
+        help=f"what `kubewitness run --key-log` takes, too: {KEY_LOGGING_API_SERVER}",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found to standard output, and progress and errors to standard error."""
+    names = [*(args.names or ALL), *([KEY_LOGGING_API_SERVER] if args.key_log else [])]
     try:
-        assets = resolve(args.version, args.names or ALL, progress=lambda line: print(line, file=sys.stderr))
+        assets = resolve(args.version, names, progress=lambda line: print(line, file=sys.stderr))
     except AssetError as error:
         print(f"kubewitness assets: {error}", file=sys.stderr)
         return UNKNOWN_VERSION if isinstance(error, UnknownVersion) else NOT_TO_BE_HAD

@@ -6,6 +6,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+WRITES_KEYS = """\
+func (c *Config) writeKeyLog(label string) error {
+	if c.KeyLogWriter == nil {
+		return nil
+	}
+	_, err := c.KeyLogWriter.Write(logLine)
+"""
+
 FAKE_GO = """#!{python} -IS
 import json, os, pathlib, re, shutil, sys
 home = pathlib.Path({home!r})

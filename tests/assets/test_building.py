@@ -16,7 +16,7 @@ from kubewitness.assets import AssetError, Origin, resolve
 from kubewitness.assets.building import go_mod
 from kubewitness.assets.generating import asks
 from kubewitness.assets.recipes import bundles
-from tests.assets.made_up_go import Go
+from tests.assets.made_up_go import WRITES_KEYS, Go
 
 RESOLVE_KUBECTL = """
 import signal
@@ -192,15 +192,6 @@ def test_a_binary_of_a_commit_has_the_version_of_its_release(go: Go) -> None:
 def test_old_clusters_get_what_speaks_to_them(kubernetes: str, containerd: str, coredns: str) -> None:
     versions = {each.name: each.version.rpartition(".")[0] for each in bundles(kubernetes)}
     assert (versions["containerd"], versions["coredns"]) == (containerd, coredns)
-
-
-WRITES_KEYS = """\
-func (c *Config) writeKeyLog(label string) error {
-	if c.KeyLogWriter == nil {
-		return nil
-	}
-	_, err := c.KeyLogWriter.Write(logLine)
-"""
 
 
 def test_an_api_server_that_logs_keys_is_built_with_another_crypto_tls(go: Go) -> None:

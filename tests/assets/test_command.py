@@ -6,7 +6,7 @@ import json
 import pytest
 
 from kubewitness.assets.command import add_parser
-from tests.assets.made_up_go import Go
+from tests.assets.made_up_go import WRITES_KEYS, Go
 
 
 def call(*arguments: str) -> int:
@@ -33,6 +33,13 @@ def test_json_is_one_object(go: Go, capsys: pytest.CaptureFixture[str]) -> None:
     assert [binary["name"] for binary in told["binaries"]] == ["kubectl", "agnhost"]
     assert "registry.k8s.io/pause:3.10.2" in told["images"]
     assert go.builds
+
+
+def test_a_server_that_logs_keys_comes_with_the_rest(go: Go, capsys: pytest.CaptureFixture[str]) -> None:
+    go.have_tls(WRITES_KEYS)
+    assert call("--json", "--key-log", "kubectl") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [binary["name"] for binary in told["binaries"]] == ["kubectl", "kube-apiserver-key-log"]
 
 
 @pytest.mark.parametrize(("version", "status"), [("1.5", 2), ("1.37.2", 3)])
