@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from functools import lru_cache
 from typing import Final, final
@@ -17,9 +16,9 @@ _LONGEST_HEAD: Final = 1 << 20
 _LONGEST_LINE: Final = 4096
 _LONGEST_KNOWN: Final = 256
 
-_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})\s*(?:;|$)")
+_SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,12})\s*(?:;|$)")
 _STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
-_LENGTH = re.compile(r"\d{1,15}", re.ASCII)
+_DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 
 
 @final
@@ -55,14 +54,14 @@ class End:
         self.span = span
 
 
-class _State(enum.Enum):
-    HEAD = enum.auto()
-    LENGTH = enum.auto()
-    CHUNK_SIZE = enum.auto()
-    CHUNK = enum.auto()
-    CHUNK_END = enum.auto()
-    TRAILER = enum.auto()
-    UNTIL_CLOSE = enum.auto()
+#: What comes next.
+_HEAD: Final = 0
+_LENGTH: Final = 1
+_CHUNK: Final = 2
+_UNTIL_CLOSE: Final = 3
+_CHUNK_SIZE: Final = 4
+_CHUNK_END: Final = 5
+_TRAILER: Final = 6
 
 
 class MessageReader:
@@ -70,7 +69,7 @@ class MessageReader:
 
     def __init__(self) -> None:
         self._buffer = SpanBuffer()
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._left = 0  # bytes of the body or the chunk still to come
         self._searched = 0  # bytes known not to begin the line end that is sought
         self._last: Span | None = None  # of the bytes read last
@@ -99,9 +98,9 @@ class MessageReader:
             if self._ends and self._last is not None:
                 self._ends = False
                 return End(self._last)
-            if self._state is _State.HEAD:
+            if self._state == _HEAD:
                 return self._head(answered)
-            if self._state in (_State.LENGTH, _State.CHUNK, _State.UNTIL_CLOSE):
+            if self._state <= _UNTIL_CLOSE:
                 return self._piece()
             line = self._until(b"\r\n", _LONGEST_LINE)
             if line is None:
@@ -109,18 +108,18 @@ class MessageReader:
             self._after_line(line[:-2])
 
     def _after_line(self, line: bytes) -> None:
-        if self._state is _State.CHUNK_END:
+        if self._state == _CHUNK_END:
             if line:
                 raise DecodeError(f"wanted the end of a chunk, found {line[:40]!r}")
-            self._state = _State.CHUNK_SIZE
-        elif self._state is _State.CHUNK_SIZE:
-            size = _CHUNK_SIZE.match(line)
+            self._state = _CHUNK_SIZE
+        elif self._state == _CHUNK_SIZE:
+            size = _SIZE_LINE.match(line)
             if not size:
                 raise DecodeError(f"wanted a chunk's size, found {line[:40]!r}")
             self._left = int(size[1], 16)
-            self._state = _State.CHUNK if self._left else _State.TRAILER
+            self._state = _CHUNK if self._left else _TRAILER
         elif not line:
-            self._state, self._ends = _State.HEAD, True
+            self._state, self._ends = _HEAD, True
 
     def _until(self, mark: bytes, limit: int) -> bytes | None:
         """The bytes up to and including ``mark``; None if it has not arrived."""
@@ -136,12 +135,12 @@ class MessageReader:
 
     def _piece(self) -> Piece | End | None:
         have = len(self._buffer)
-        if self._state is _State.UNTIL_CLOSE:
+        if self._state == _UNTIL_CLOSE:
             if have:
                 data, self._last = self._buffer.take(have)
                 return Piece(data, self._last)
             if self._closed and self._last is not None:
-                self._state = _State.HEAD
+                self._state = _HEAD
                 return End(self._last)
             return None
         if not have:
@@ -149,10 +148,10 @@ class MessageReader:
         data, self._last = self._buffer.take(min(have, self._left))
         self._left -= len(data)
         if not self._left:
-            if self._state is _State.CHUNK:
-                self._state = _State.CHUNK_END
+            if self._state == _CHUNK:
+                self._state = _CHUNK_END
             else:
-                self._state, self._ends = _State.HEAD, True
+                self._state, self._ends = _HEAD, True
         return Piece(data, self._last)
 
     def _head(self, answered: str) -> Head | None:
@@ -182,15 +181,15 @@ class MessageReader:
         if answered and bodiless:
             self._ends = True
         elif headers.get("transfer-encoding", "").lower().endswith("chunked"):
-            self._state = _State.CHUNK_SIZE
+            self._state = _CHUNK_SIZE
         elif length:
-            if not _LENGTH.fullmatch(length):
+            if not _DIGITS.fullmatch(length):
                 raise DecodeError(f"wanted a Content-Length, found {length!r:.40}")
             self._left = int(length)
             self._ends = self._left == 0
-            self._state = _State.LENGTH if self._left else _State.HEAD
+            self._state = _LENGTH if self._left else _HEAD
         elif answered:
-            self._state = _State.UNTIL_CLOSE
+            self._state = _UNTIL_CLOSE
         else:
             self._ends = True
 

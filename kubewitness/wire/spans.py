@@ -42,12 +42,15 @@ class Span:
 
 
 class SpanBuffer:
-    """A queue of bytes. Every operation costs what it touches, however much waits behind."""
+    """A queue of bytes. Every operation costs what it touches, however much waits behind.
+
+    What is appended while nothing waits is kept as it is, so most bytes are never copied.
+    """
 
     __slots__ = ("_base", "_data", "_spans", "_start")
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
         self._start = 0  # of the unread bytes in _data
         self._base = 0  # stream offset of _data[0]
         self._spans: deque[tuple[int, Span]] = deque()  # (end offset in the stream, span)
@@ -56,9 +59,17 @@ class SpanBuffer:
         return len(self._data) - self._start
 
     def append(self, data: bytes, span: Span) -> None:
-        if data:
+        if not data:
+            return
+        if self._start == len(self._data):
+            self._forget(self._start)
+            self._data = data
+        else:
+            if not isinstance(self._data, bytearray):
+                self._forget(self._start)
+                self._data = bytearray(self._data)
             self._data += data
-            self._spans.append((self._base + len(self._data), span))
+        self._spans.append((self._base + len(self._data), span))
 
     def find(self, wanted: bytes, start: int = 0) -> int:
         """Where ``wanted`` begins, counted from the first unread byte; -1 if nowhere after ``start``."""
@@ -74,15 +85,15 @@ class SpanBuffer:
         taken = bytes(self._data[self._start : end])
         self._start = end
         span = self._consume(self._base + end)
-        if end == len(self._data):
-            self._base += end
-            self._data.clear()
-            self._start = 0
-        elif end > _COMPACT_AT and end * 2 > len(self._data):
-            del self._data[:end]
-            self._base += end
-            self._start = 0
+        if end == len(self._data) or (end > _COMPACT_AT and end * 2 > len(self._data)):
+            self._forget(end)
         return taken, span
+
+    def _forget(self, count: int) -> None:
+        """Drops bytes that were taken."""
+        self._data = b"" if count == len(self._data) else self._data[count:]
+        self._base += count
+        self._start = 0
 
     def _consume(self, end: int) -> Span:
         spans = self._spans
@@ -96,7 +107,5 @@ class SpanBuffer:
         return span
 
     def clear(self) -> None:
-        self._base += len(self._data)
-        self._data.clear()
-        self._start = 0
+        self._forget(len(self._data))
         self._spans.clear()

@@ -32,7 +32,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """How many times ours each peer takes, by medians and by the fastest rounds."""
+    """How many times ours each peer takes, by medians and by the best rounds."""
     session: Any = getattr(config, "_benchmarksession", None)
     found = session.benchmarks if session else []
     for group in sorted({each.group for each in found if each.params and "who" in each.params}):
@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section(group, sep="-")
         for who, stats in those.items():
             median, least = stats.median / mine.median, stats.min / mine.min
-            terminalreporter.line(f"{who}: {median:.3g} times as long as ours (fastest rounds: {least:.3g})")
+            terminalreporter.line(f"{who}: {median:.3g} times as long as ours (best rounds: {least:.3g})")
     for each in found:
         if each.extra_info:
             told = ", ".join(f"{name} {value}" for name, value in each.extra_info.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 from kubewitness.capture.files import CaptureFile
@@ -23,36 +24,37 @@ class _Http:
     def __init__(self, told: list[Message]) -> None:
         self._told = told
         self._requests, self._responses = MessageReader(), MessageReader()
-        self._asked: list[str] = []
-        self._heads: dict[bool, Head] = {}
-        self._bodies: dict[bool, list[bytes]] = {}
+        self._asked: deque[str] = deque()
+        self._request: Head | None = None
+        self._response: Head | None = None
+        self._request_body: list[bytes] = []
+        self._response_body: list[bytes] = []
 
     def data(self, towards: Towards, payload: bytes, span: Span) -> None:
         if towards is Towards.SERVER:
             self._requests.append(payload, span)
-            while self._take(self._requests, ""):
-                pass
+            while (part := self._requests.next()) is not None:
+                if isinstance(part, Piece):
+                    self._request_body.append(part.data)
+                elif isinstance(part, Head):
+                    self._request = part
+                elif self._request:
+                    method, path, _ = self._request.parts
+                    self._told.append(Message(method, path, 0, digest(b"".join(self._request_body))))
+                    self._asked.append(method)
+                    self._request_body = []
         else:
             self._responses.append(payload, span)
-        while self._asked and self._take(self._responses, self._asked[0]):
-            pass
-
-    def _take(self, reader: MessageReader, answered: str) -> bool:
-        part, of_server = reader.next(answered), bool(answered)
-        if isinstance(part, Head):
-            self._heads[of_server], self._bodies[of_server] = part, []
-        elif isinstance(part, Piece):
-            self._bodies[of_server].append(part.data)
-        elif part is not None:
-            first, second, _ = self._heads[of_server].parts
-            body = digest(b"".join(self._bodies[of_server]))
-            if of_server:
-                self._told.append(Message("", "", int(second), body))
-                self._asked.pop(0)
-            else:
-                self._told.append(Message(first, second, 0, body))
-                self._asked.append(first)
-        return part is not None
+        while self._asked and (answer := self._responses.next(self._asked[0])) is not None:
+            if isinstance(answer, Piece):
+                self._response_body.append(answer.data)
+            elif isinstance(answer, Head):
+                self._response = answer
+            elif self._response:
+                body = digest(b"".join(self._response_body))
+                self._told.append(Message("", "", int(self._response.parts[1]), body))
+                self._asked.popleft()
+                self._response_body = []
 
     def end(self, towards: Towards) -> None:
         """The bench's bodies all have a length."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.bench import captures, ours, peers
+from tests.bench.timing import processor_s
 from tests.wire.tls_traffic import Ends
 from tests.wire.traffic import API_TLS, Talk, decoder, request, response
 
@@ -51,14 +52,16 @@ def test_all_say_the_same(capture: Path, capture_of_whole_messages: Path) -> Non
     assert len(peers.tshark(capture).splitlines()) == len(MESSAGES)
 
 
-@pytest.mark.benchmark(group="HTTP messages from a capture of segments")
+@pytest.mark.benchmark(group="HTTP messages from a capture of segments", timer=processor_s)
 @pytest.mark.parametrize("who", SEGMENTS)
 def test_from_segments(benchmark: Any, capture: Path, who: str) -> None:
     benchmark.extra_info["packets"] = len(FRAMES)
     benchmark.pedantic(SEGMENTS[who], args=(capture,), rounds=3 if who == "scapy" else 15, warmup_rounds=1)
 
 
-@pytest.mark.benchmark(group="HTTP messages, where dpkt has a capture without segmentation")
+@pytest.mark.benchmark(
+    group="HTTP messages, where dpkt has a capture without segmentation", timer=processor_s
+)
 @pytest.mark.parametrize("who", ["ours", "dpkt"])
 def test_from_segments_and_from_whole_messages(
     benchmark: Any, capture: Path, capture_of_whole_messages: Path, who: str
@@ -67,7 +70,7 @@ def test_from_segments_and_from_whole_messages(
     benchmark.pedantic(run, args=(given,), rounds=15, warmup_rounds=1)
 
 
-@pytest.mark.benchmark(group="HTTP messages from their bytes alone")
+@pytest.mark.benchmark(group="HTTP messages from their bytes alone", timer=processor_s)
 @pytest.mark.parametrize("who", ["ours", "dpkt"])
 def test_from_whole_messages(benchmark: Any, who: str) -> None:
     run = {"ours": ours.http_of_messages, "dpkt": peers.dpkt_messages}[who]
@@ -86,7 +89,7 @@ def under_tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return captures.write(folder / "tls.pcap", said.packets), ends.log
 
 
-@pytest.mark.benchmark(group="bytes under TLS 1.3, by its secrets")
+@pytest.mark.benchmark(group="bytes under TLS 1.3, by its secrets", timer=processor_s)
 @pytest.mark.parametrize("who", ["ours", "scapy"])
 def test_under_tls(benchmark: Any, under_tls: tuple[Path, Path], who: str) -> None:
     assert ours.tls(*under_tls) == peers.scapy_tls(*under_tls)
@@ -94,14 +97,14 @@ def test_under_tls(benchmark: Any, under_tls: tuple[Path, Path], who: str) -> No
     benchmark.pedantic(run, args=under_tls, rounds=5 if who == "scapy" else 15, warmup_rounds=1)
 
 
-@pytest.mark.benchmark(group="HTTP messages from a real capture")
+@pytest.mark.benchmark(group="HTTP messages from a real capture", timer=processor_s)
 @pytest.mark.parametrize("who", RUNS)
 def test_from_a_real_capture(benchmark: Any, real: Path, who: str) -> None:
     """Scapy and tshark miss what they miss: PATCH, and all of a watch until it ends."""
     benchmark.pedantic(RUNS[who], args=(real,), rounds=1 if who == "scapy" else 5)
 
 
-@pytest.mark.benchmark(group="10 events of an open watch, after how many others")
+@pytest.mark.benchmark(group="10 events of an open watch, after how many others", timer=processor_s)
 @pytest.mark.parametrize("before", [1_000, 100_000])
 def test_an_open_watch(benchmark: Any, before: int) -> None:
     packets = enumerate(captures.watch(400), 1)
@@ -144,7 +147,7 @@ print(events, before, resident())
 """
 
 
-@pytest.mark.benchmark(group="a watch of 1 GiB")
+@pytest.mark.benchmark(group="a watch of 1 GiB", timer=processor_s)
 def test_memory_over_a_long_stream(benchmark: Any) -> None:
     """In a process of its own. Its resident size is told in MiB: when it began, and at most."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -51,7 +51,7 @@ class Recorder:
         self._bodies: dict[tuple[int, Towards], bytes] = {}
 
     def headers(self, towards: Towards, stream: int, headers: Headers, _: Span) -> None:
-        if ":method" in headers or _FINAL.fullmatch(headers.get(":status", "")):
+        if headers.get(":method") or _FINAL.fullmatch(headers.get(":status", "")):
             self._heads[stream, towards] = headers
 
     def body(self, towards: Towards, stream: int, data: bytes, _: Span) -> None:
@@ -61,8 +61,9 @@ class Recorder:
         head = self._heads.pop((stream, towards), None)
         if head is not None:
             body = digest(self._bodies.pop((stream, towards), b""))
-            method, path, status = (head.get(each, "") for each in (":method", ":path", ":status"))
-            self._told.append(Message(self._ends, stream, method, path, int(status or 0), body))
+            method, path = head.get(":method", ""), head.get(":path", "")
+            status = 0 if method else int(head[":status"])
+            self._told.append(Message(self._ends, stream, method, path, status, body))
 
     def reset(self, stream: int) -> None:
         """What of it has not ended is no message."""
