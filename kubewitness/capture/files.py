@@ -80,10 +80,10 @@ class CaptureFile:
 
     def next(self) -> Packet | None:
         """The next packet; None when there is none, or none yet that is complete."""
-        if not self._order and not self._begin():
-            return None
         if self._fraction_ns:
             return self._record()
+        if not self._order:
+            return self.next() if self._begin() else None
         while self._have(12):
             kind, length = self._words[2].unpack_from(self._data, self._at)
             if kind == SECTION:
@@ -158,12 +158,12 @@ class CaptureFile:
 
     def _record(self) -> Packet | None:
         """The next packet of a pcap file."""
-        if not self._have(16):
+        if len(self._data) < self._at + 16 and not self._have(16):
             return None
         seconds, fraction, size, wire = self._words[4].unpack_from(self._data, self._at)
         if size > _LARGEST_BLOCK:
             raise self._broken(f"wanted a packet's length, found {size}")
-        if not self._have(16 + size):
+        if len(self._data) < self._at + 16 + size and not self._have(16 + size):
             return None
         start = self._at + 16
         data = self._data[start : start + size]

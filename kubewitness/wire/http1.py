@@ -155,12 +155,16 @@ class MessageReader:
         return Piece(data, self._last)
 
     def _head(self, answered: str) -> Head | None:
-        while self._buffer.peek(2) == b"\r\n":  # tolerated before a message by RFC 9112, 2.2
-            self._buffer.take(2)
-        raw = self._until(b"\r\n\r\n", _LONGEST_HEAD)
-        if raw is None or self._last is None:
-            return None
-        start, *lines = str(raw, "latin-1")[:-4].split("\r\n")
+        raw = b""
+        while not raw:
+            found = self._until(b"\r\n\r\n", _LONGEST_HEAD)
+            if found is None:
+                return None
+            raw = found[:-4]
+            while raw.startswith(b"\r\n"):  # tolerated before a message by RFC 9112, 2.2
+                raw = raw[2:]
+        assert self._last is not None
+        start, *lines = str(raw, "latin-1").split("\r\n")
         first, _, rest = start.partition(" ")
         second, _, third = rest.partition(" ") if answered else rest.rpartition(" ")
         if not (first if answered else third).startswith("HTTP/1.") or (

@@ -14,7 +14,7 @@ from kubewitness.wire.spans import Span
 from kubewitness.wire.tcp import Reassembler
 from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
-from tests.bench.peers import Message, digest
+from tests.bench.peers import Message
 from tests.wire.traffic import API, API_TLS
 
 
@@ -40,7 +40,7 @@ class _Http:
                     self._request = part
                 elif self._request:
                     method, path, _ = self._request.parts
-                    self._told.append(Message(method, path, 0, digest(b"".join(self._request_body))))
+                    self._told.append(Message(method, path, 0, b"".join(self._request_body)))
                     self._asked.append(method)
                     self._request_body = []
         else:
@@ -51,7 +51,7 @@ class _Http:
             elif isinstance(answer, Head):
                 self._response = answer
             elif self._response:
-                body = digest(b"".join(self._response_body))
+                body = b"".join(self._response_body)
                 self._told.append(Message("", "", int(self._response.parts[1]), body))
                 self._asked.popleft()
                 self._response_body = []
@@ -93,7 +93,7 @@ def http_of_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
             elif head is not None:
                 first, second, _ = head.parts
                 parts = (first, second, 0) if of_client else ("", "", int(second))
-                told.append(Message(*parts, digest(b"".join(body))))
+                told.append(Message(*parts, b"".join(body)))
     return told
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -31,11 +30,7 @@ class Message(NamedTuple):
     method: str
     path: str
     status: int
-    sha256: str  # of the body; "" if it is empty
-
-
-def digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest() if body else ""
+    body: bytes
 
 
 def scapy(capture: Path) -> list[Message]:
@@ -44,10 +39,10 @@ def scapy(capture: Path) -> list[Message]:
     def tell(packet: object) -> None:
         if HTTPRequest in packet:  # type: ignore[operator]
             asked = packet[HTTPRequest]  # type: ignore[index]
-            told.append(Message(asked.Method.decode(), asked.Path.decode(), 0, digest(bytes(asked.payload))))
+            told.append(Message(asked.Method.decode(), asked.Path.decode(), 0, bytes(asked.payload)))
         elif HTTPResponse in packet:  # type: ignore[operator]
             answer = packet[HTTPResponse]  # type: ignore[index]
-            told.append(Message("", "", int(answer.Status_Code), digest(bytes(answer.payload))))
+            told.append(Message("", "", int(answer.Status_Code), bytes(answer.payload)))
 
     sniff(offline=str(capture), session=TCPSession, prn=tell, store=False)
     return told
@@ -76,10 +71,10 @@ def dpkt_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
     for of_client, data in messages:
         if of_client:
             asked = dpkt_.http.Request(data)
-            told.append(Message(asked.method, asked.uri, 0, digest(asked.body)))
+            told.append(Message(asked.method, asked.uri, 0, asked.body))
         else:
             answer = dpkt_.http.Response(data)
-            told.append(Message("", "", int(answer.status), digest(answer.body)))
+            told.append(Message("", "", int(answer.status), answer.body))
     return told
 
 
