@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from kubewitness.model.observation import ApiObject
-from kubewitness.wire.content import PROTOBUF, media_type
+from kubewitness.wire.cbor import Sequence, parsed_cbor
+from kubewitness.wire.content import CBOR_SEQUENCE, JSON, PROTOBUF, media_type
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.http1 import Piece
 from kubewitness.wire.inflate import Inflater
@@ -25,11 +28,19 @@ class WatchStream:
         self._inflater = Inflater() if encoding == "gzip" else None
         self._absorbed: Span | None = None  # of compressed bytes that have given nothing yet
         self._searched = 0
+        self._items = Sequence()
+        self._ends: deque[int] = deque()  # the lengths of the CBOR items that have arrived
         kind = media_type(content_type)
-        if kind not in ("application/json", PROTOBUF) or encoding not in ("", "gzip"):
+        if kind not in (JSON, PROTOBUF, CBOR_SEQUENCE) or encoding not in ("", "gzip"):
             what = f"{content_type!r} {encoding}".strip()
-            raise DecodeError(f"a watch in {what} cannot be read, only JSON and protobuf, plain or in gzip")
+            raise DecodeError(
+                f"a watch in {what} cannot be read, only JSON, protobuf and CBOR, plain or in gzip"
+            )
         self._framed = kind == PROTOBUF
+        self._parsed: Callable[[bytes], Any] = parsed_cbor if kind == CBOR_SEQUENCE else parsed_json
+        self._length = {
+            JSON: self._line_length, PROTOBUF: self._framed_length, CBOR_SEQUENCE: self._item_length,
+        }[kind]  # fmt: skip
 
     @property
     def within_event(self) -> bool:
@@ -43,11 +54,13 @@ class WatchStream:
             span = self._absorbed.join(span) if self._absorbed else span
             self._absorbed = None if data else span
         self._buffer.append(data, span)
+        if self._parsed is parsed_cbor:
+            self._ends.extend(self._items.feed(data))
 
     def frames(self) -> Iterator[tuple[bytes, Span]]:
         """Each event that is complete, still encoded."""
         while True:
-            length = self._framed_length() if self._framed else self._line_length()
+            length = self._length()
             if length > _LARGEST_EVENT or len(self._buffer) > _LARGEST_EVENT + 4:
                 raise DecodeError(f"a watch event is larger than {_LARGEST_EVENT} bytes")
             if length <= 0 or len(self._buffer) < length:
@@ -67,11 +80,14 @@ class WatchStream:
         self._searched = len(self._buffer) if found < 0 else 0
         return found + 1
 
+    def _item_length(self) -> int:
+        return self._ends.popleft() if self._ends else 0
+
     def event(self, data: bytes) -> tuple[str, ApiObject]:
         """The type and the object of an event."""
         if self._framed:
             return watch_event(data)
-        event = parsed_json(data)
+        event = self._parsed(data)
         found = event.get("object") if isinstance(event, dict) else None
         if not isinstance(found, dict) or not isinstance(event.get("type"), str):
             raise DecodeError(f"wanted a watch event with an object, found {data[:80]!r}")
