@@ -321,6 +321,8 @@ def _outcome(request: EtcdRequest, answer: EtcdResponse) -> str:
     if any(each.op == "range" for each in done):
         found = answer.keys
         told.append(f"revision {found[0].mod_revision}" if len(found) == 1 else f"{len(found)} keys")
+        secret = next((each.encrypted for each in found if each.encrypted), None)
+        told.append(f"(encrypted: {secret})" if secret else "")
     told.append(_named(answer.results).strip())
     if answer.grpc_status:
         told.append(f"gRPC status {answer.grpc_status}")
