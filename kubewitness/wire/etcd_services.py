@@ -59,7 +59,7 @@ def _message(plan: _Plan) -> Callable[[_Value], dict[str, Any]]:
 
 def _read(plan: _Plan, data: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for tag, value in fields(data):
+    for tag, value in fields(data) if plan else ():  # of keys and their values nothing is looked at twice
         known = plan.get(tag >> 3)
         if known is None:
             continue
