@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from kubewitness.model.observation import ApiObject
 from kubewitness.wire.cbor import Sequence, parsed_cbor
@@ -36,11 +35,7 @@ class WatchStream:
             raise DecodeError(
                 f"a watch in {what} cannot be read, only JSON, protobuf and CBOR, plain or in gzip"
             )
-        self._framed = kind == PROTOBUF
-        self._parsed: Callable[[bytes], Any] = parsed_cbor if kind == CBOR_SEQUENCE else parsed_json
-        self._length = {
-            JSON: self._line_length, PROTOBUF: self._framed_length, CBOR_SEQUENCE: self._item_length,
-        }[kind]  # fmt: skip
+        self._kind = kind
 
     @property
     def within_event(self) -> bool:
@@ -54,7 +49,7 @@ class WatchStream:
             span = self._absorbed.join(span) if self._absorbed else span
             self._absorbed = None if data else span
         self._buffer.append(data, span)
-        if self._parsed is parsed_cbor:
+        if self._kind == CBOR_SEQUENCE:
             self._ends.extend(self._items.feed(data))
 
     def frames(self) -> Iterator[tuple[bytes, Span]]:
@@ -66,10 +61,18 @@ class WatchStream:
             if length <= 0 or len(self._buffer) < length:
                 return
             data, span = self._buffer.take(length)
-            if self._framed:
+            if self._kind == PROTOBUF:
                 yield data[4:], span
-            elif not data.isspace():
+            elif self._kind == CBOR_SEQUENCE or not data.isspace():
                 yield data, span
+
+    def _length(self) -> int:
+        """Of the next event, with what frames it; 0 if its end has not arrived."""
+        if self._kind == PROTOBUF:
+            return self._framed_length()
+        if self._kind == CBOR_SEQUENCE:
+            return self._ends.popleft() if self._ends else 0
+        return self._line_length()
 
     def _framed_length(self) -> int:
         return 4 + int.from_bytes(self._buffer.peek(4), "big") if len(self._buffer) >= 4 else 0
@@ -80,14 +83,11 @@ class WatchStream:
         self._searched = len(self._buffer) if found < 0 else 0
         return found + 1
 
-    def _item_length(self) -> int:
-        return self._ends.popleft() if self._ends else 0
-
     def event(self, data: bytes) -> tuple[str, ApiObject]:
         """The type and the object of an event."""
-        if self._framed:
+        if self._kind == PROTOBUF:
             return watch_event(data)
-        event = self._parsed(data)
+        event = parsed_cbor(data) if self._kind == CBOR_SEQUENCE else parsed_json(data)
         found = event.get("object") if isinstance(event, dict) else None
         if not isinstance(found, dict) or not isinstance(event.get("type"), str):
             raise DecodeError(f"wanted a watch event with an object, found {data[:80]!r}")

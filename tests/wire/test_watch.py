@@ -176,7 +176,7 @@ def test_a_watch_that_cannot_be_read_is_told_once(content_type: str, extra: str)
 
 def test_bad_events_in_cbor_are_told_and_the_next_is_read() -> None:
     talk, packets = opened(CBOR)
-    bad = [cbor2.dumps({b"type": b"ADDED"}), cbor2.dumps([]), cbor2.dumps({b"object": {}, b"type": 1})]
+    bad = [cbor2.dumps(each) for each in ({b"type": b"ADDED"}, -1, {b"object": {}, b"type": 1})]
     found = history(packets + talk.answer(chunked([item(1), *bad, item(5)])))
     assert events(found.observations) == [(1, "ADDED", "p1"), (5, "ADDED", "p5")]
     assert [isinstance(each, Undecoded) for each in found.observations].count(True) == 3
