@@ -21,9 +21,10 @@ MODULES = [
     *(
         f"kubewitness/wire/{name}.py"
         for name in (
-            "api", "content", "conversation", "decoder", "errors", "etcd", "etcd_messages", "exchange",
-            "fields", "grpc", "http1", "http2", "inflate", "memo", "opening", "packet", "protobuf", "scalars",
-            "spans", "streams", "target", "tcp", "towards", "watch", "witness",
+            "api", "cbor", "content", "conversation", "decoder", "errors", "etcd", "etcd_messages",
+            "etcd_services", "exchange", "fields", "grpc", "http1", "http2", "inflate", "memo", "opening",
+            "packet", "protobuf", "scalars", "spans", "streams", "target", "tcp", "towards", "watch",
+            "witness",
         )
     ),
 ]  # fmt: skip

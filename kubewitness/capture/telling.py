@@ -6,12 +6,12 @@ its resourceVersion, which is the revision that etcd gave its last change.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from kubewitness.model.objects import about, identity, is_table, members
 from kubewitness.model.observation import (
     ApiObject,
     ApiRequest,
@@ -25,16 +25,10 @@ from kubewitness.model.observation import (
     WatchEvent,
 )
 from kubewitness.wire.etcd import STREAMED
+from kubewitness.wire.witness import claimant
 
-_AGENT = re.compile(r"([^/\s]+)/\S+(?: \([^)]*\))?(?: \S+/\S+?/(\S+))?")
-_COMMON_NAME = re.compile(r"(?:^|,)CN=([^,]*)")
-_PATCHES = {
-    "application/strategic-merge-patch+json": "strategic",
-    "application/merge-patch+json": "merge",
-    "application/json-patch+json": "json",
-    "application/apply-patch+yaml": "apply",
-    "application/apply-patch+cbor": "apply",
-}
+#: What etcdctl tells in hexadecimal.
+_IDS = ("ID", "memberID", "targetID", "leader")
 _PREFIX = "/registry/"
 #: Keys that do not say what they hold in the API's own words.
 _RESOURCES = {"services/specs": "services", "services/endpoints": "endpoints"}
@@ -132,41 +126,49 @@ class Teller:
 
     def _call(
         self,
-        seen: Observation,
+        seen: ApiRequest | ApiResponse,
         request: ApiRequest,
         who: str,
         outcome: str,
         found: ApiObject | None = None,
         **more: Any,
     ) -> Line:
-        uid, revision, name = _identity(found)
-        name = request.name or name
+        # A row of a list is one of several, though it may be the only one.
+        told = found if request.verb in ("list", "deletecollection") else about(found)
+        its = identity(told)
+        name = request.name or its.name
         resource = _resource(request)
-        about = f"{resource} {_place(request.namespace, name)}".strip() if resource else request.path
-        what = f"{request.verb} {about}{_extras(request)} -> {outcome}{_items(found)}"
+        where = f"{resource} {_place(request.namespace, name)}".strip() if resource else request.path
+        what = f"{request.verb} {where}{_extras(request)} -> {outcome}{_items(found)}"
         details = {
             "verb": request.verb, "subresource": request.subresource, "path": request.path,
             "query": dict(request.query) or "", "request_frame": request.last_frame,
-            "audit_id": seen.headers.get("audit-id") if isinstance(seen, ApiResponse) else None, **more,
+            "patch": request.patch, "trailers": dict(seen.trailers) or "",
+            "audit_id": seen.audit_id if isinstance(seen, ApiResponse) else None,
+            "claimed_by": request.sender.claimed_by, **more,
         }  # fmt: skip
         return Line(
-            seen, "call", who, what, request.resource, request.namespace, name, uid, revision,
-            _regards(found or request.body), details,
+            seen, "call", who, what, request.resource, request.namespace, name, its.uid, its.resource_version,
+            _regards(told or request.body), details,
         )  # fmt: skip
 
     def _event(self, seen: WatchEvent) -> Line:
-        request, metadata = seen.request, _metadata(seen.object)
-        uid, revision, name = _identity(seen.object)
-        namespace = str(metadata.get("namespace") or "")
-        place = _place(namespace, name)
-        what = f"{seen.type} {_resource(request)} {place}{_state(seen.object)}"
+        request, told = seen.request, about(seen.object) or {}
+        its = identity(told)
+        place = _place(its.namespace, its.name)
+        what = f"{seen.type} {_resource(request)} {place}{_state(told)}"
+        if seen.ends_list:
+            what += "(end of the list)"
         if seen.type == "ERROR":
-            what = f"ERROR {_resource(request)}: {seen.object.get('code')} {seen.object.get('message')}"
-        details = {"type": seen.type, "watch": request.path, "position": seen.position}
+            what = f"ERROR {_resource(request)}: {told.get('code')} {told.get('message')}"
+        details = {
+            "type": seen.type, "watch": request.path, "position": seen.position,
+            "ends_list": seen.ends_list or None, "claimed_by": request.sender.claimed_by,
+        }  # fmt: skip
         who = f"to {self._client(request)}"
         return Line(
-            seen, "event", who, what, request.resource, namespace, name, uid, revision,
-            _regards(seen.object), details,
+            seen, "event", who, what, request.resource, its.namespace, its.name,
+            its.uid, its.resource_version, _regards(told), details,
         )  # fmt: skip
 
     def _etcd(self, request: EtcdRequest, answer: EtcdResponse | None, who: str) -> Line:
@@ -175,39 +177,43 @@ class Teller:
         key = keys[0].key if keys else ""
         resource, namespace, name = registered(key)
         put = next((each.value for each in request.operations if each.value), None)
-        what = f"{_told(request) or method} -> {_outcome(request, answer) if answer else 'no answer'}"
+        asked = _told(request) or f"{method}{_named(request.arguments)}"
+        what = f"{asked} -> {_outcome(request, answer) if answer else 'no answer'}"
         wrote = answer is not None and answer.succeeded is not False and _writes(request)
         details = {
             "method": method, "key": key, "succeeded": answer.succeeded if answer else None,
-            "request_frame": request.last_frame,
+            "request_frame": request.last_frame, "arguments": dict(request.arguments) or "",
+            "results": dict(answer.results) or "" if answer else "",
+            "encrypted": _encryptions(request, answer),
         }  # fmt: skip
         return Line(
             answer or request, "etcd", who, what, resource, namespace, name,
-            _identity(put)[0], str(answer.revision) if answer and wrote else "", _regards(put), details,
+            identity(put).uid, str(answer.revision) if answer and wrote else "", _regards(put), details,
         )  # fmt: skip
 
     def _etcd_event(self, seen: EtcdWatchEvent) -> Line:
         resource, namespace, name = registered(seen.kv.key)
+        secret = str(seen.kv.encrypted or "")
         what = f"{seen.type} {seen.kv.key}{_state(seen.kv.object or {})}"
-        details = {"type": seen.type, "key": seen.kv.key, "watch_id": seen.watch_id}
+        what += f" (encrypted: {secret})" if secret else ""
+        details = {"type": seen.type, "key": seen.kv.key, "watch_id": seen.watch_id, "encrypted": secret}
         who = seen.receiver.component if seen.receiver.known else self._by_connection(seen)
         return Line(
             seen, "etcd-event", f"to {who}", what, resource, namespace, name,
-            _identity(seen.kv.object)[0], str(seen.kv.mod_revision), _regards(seen.kv.object), details,
+            identity(seen.kv.object).uid, str(seen.kv.mod_revision), _regards(seen.kv.object), details,
         )  # fmt: skip
 
     def _client(self, request: ApiRequest | EtcdRequest) -> str:
-        """Its process, if that is known, else its user agent, its certificate or its address."""
+        """Its process, if that is known, else who it says it is, else its address."""
         if request.sender.known:
             return request.sender.component
-        if isinstance(request, ApiRequest) and (agent := _AGENT.match(request.headers.get("user-agent", ""))):
-            return f"{agent[1]}/{agent[2]}" if agent[2] and agent[2] != agent[1] else agent[1]
-        return self._by_connection(request)
+        agent = request.headers.get("user-agent", "") if isinstance(request, ApiRequest) else ""
+        # A user agent names the program, of which a certificate tells only the user.
+        return claimant("", agent).claimed or request.sender.claimed or self._by_connection(request)
 
     def _by_connection(self, seen: Observation) -> str:
         connection = self._connection_of(seen.connection)
-        named = _COMMON_NAME.search(connection.tls.client_certificate if connection.tls else "")
-        return named[1] if named else str(connection.client)
+        return connection.client_process.claimed or str(connection.client)
 
 
 def registered(key: str) -> tuple[str, str, str]:
@@ -241,7 +247,7 @@ def _extras(request: ApiRequest) -> str:
         f"{key}={request.query[key]}" for key in ("fieldSelector", "labelSelector") if request.query.get(key)
     ]
     if request.verb == "patch":
-        told.append(_PATCHES.get(request.content_type.partition(";")[0], request.content_type))
+        told.append(request.patch or request.content_type)
     if request.subresource == "binding" and request.body:
         target = request.body.get("target")
         told.append(f"to {target.get('name')}" if isinstance(target, dict) else "")
@@ -255,19 +261,10 @@ def _reason(seen: ApiResponse) -> str:
 
 
 def _items(found: ApiObject | None) -> str:
+    if is_table(found):
+        return f", {len(members(found))} rows"
     items = found.get("items") if found else None
     return f", {len(items)} items" if isinstance(items, list) else ""
-
-
-def _metadata(found: ApiObject | None) -> Mapping[str, Any]:
-    metadata = found.get("metadata") if found else None
-    return metadata if isinstance(metadata, Mapping) else {}
-
-
-def _identity(found: ApiObject | None) -> tuple[str, str, str]:
-    metadata = _metadata(found)
-    uid, revision, name = (str(metadata.get(each) or "") for each in ("uid", "resourceVersion", "name"))
-    return uid, revision, name
 
 
 def _regards(found: ApiObject | None) -> str:
@@ -277,22 +274,44 @@ def _regards(found: ApiObject | None) -> str:
 
 def _state(found: ApiObject) -> str:
     """Where a pod is in its life."""
-    spec, status = found.get("spec"), found.get("status")
-    node = spec.get("nodeName") if isinstance(spec, Mapping) else None
-    phase = status.get("phase") if isinstance(status, Mapping) else None
-    going = ", being deleted" if _metadata(found).get("deletionTimestamp") else ""
-    told = [f"on {node}" if node else "", str(phase or "")]
-    return f" ({' '.join(each for each in told if each)}{going})" if any(told) or going else ""
+    its = identity(found)
+    there = " ".join(each for each in (f"on {its.node}" if its.node else "", its.phase) if each)
+    told = ", ".join(each for each in (there, "being deleted" if its.being_deleted else "") if each)
+    return f" ({told})" if told else ""
 
 
 def _told(request: EtcdRequest) -> str:
-    done = ", ".join(f"{each.op} {each.key}{'..' if each.range_end else ''}" for each in request.operations)
+    done = ", ".join(
+        f"{each.op} {each.key}{'..' if each.range_end else ''}"
+        f"{f' (encrypted: {each.encrypted})' if each.encrypted else ''}"
+        for each in request.operations
+    )
     guards = ", ".join(f"{each.target} {each.result} {each.value}" for each in request.compares)
     return f"{done} if {guards}" if guards else done
 
 
+def _named(values: Mapping[str, Any]) -> str:
+    """What a call to Lease, Cluster or Maintenance says, or is told."""
+    return "".join(f" {name}={_short(name, value)}" for name, value in values.items())
+
+
+def _short(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(name, each) for each in value) + "]"
+    if isinstance(value, dict):
+        return "{" + _named(value).strip() + "}"
+    return f"{value:x}" if name in _IDS else str(value)
+
+
+def _encryptions(request: EtcdRequest, answer: EtcdResponse | None) -> str:
+    """How the values are encrypted that a call puts or gets."""
+    put = {str(each.encrypted) for each in request.operations if each.encrypted}
+    got = {str(each.encrypted) for each in (answer.keys if answer else ()) if each.encrypted}
+    return ", ".join(sorted(put | got))
+
+
 def _writes(request: EtcdRequest) -> bool:
-    return any(each.op != "range" for each in request.operations)
+    return any(each.op in ("put", "delete") for each in request.operations)
 
 
 def _outcome(request: EtcdRequest, answer: EtcdResponse) -> str:
@@ -302,6 +321,9 @@ def _outcome(request: EtcdRequest, answer: EtcdResponse) -> str:
     if any(each.op == "range" for each in done):
         found = answer.keys
         told.append(f"revision {found[0].mod_revision}" if len(found) == 1 else f"{len(found)} keys")
+        secret = next((each.encrypted for each in found if each.encrypted), None)
+        told.append(f"(encrypted: {secret})" if secret else "")
+    told.append(_named(answer.results).strip())
     if answer.grpc_status:
         told.append(f"gRPC status {answer.grpc_status}")
     told.append(f" {(answer.time_ns - request.time_ns) / 1e6:.1f} ms")

@@ -26,9 +26,7 @@ def _place(seen: Observation) -> str:
     frames = str(seen.first_frame)
     if seen.last_frame != seen.first_frame:
         frames += f"-{seen.last_frame}"
-    return (
-        f"{type(seen).__name__} in packet {frames} from {seen.sender.component} to {seen.receiver.component}"
-    )
+    return f"{type(seen).__name__} in packet {frames} from {seen.sender} to {seen.receiver}"
 
 
 def happens_in_order(*chain: Observation) -> Check:

@@ -37,10 +37,17 @@ class Speaker:
     ``component`` is the name that the cluster gave the process
     (``kube-scheduler``, ``kubelet/node1``, ``relay``, ``kubectl``…), or
     ``unknown`` when no socket could be matched; then ``pid`` is None.
+
+    ``claimed`` is who a client of no known process says it is, by its
+    certificate or else its user agent, as ``claimed_by`` tells. Nobody has
+    checked a user agent, so a claim is for people who read, and no verdict
+    rests on it: neither ``known`` nor ``component`` nor ``role`` heed it.
     """
 
     component: str
     pid: int | None = None
+    claimed: str = ""
+    claimed_by: str = ""  # certificate | user agent
 
     @property
     def known(self) -> bool:
@@ -50,6 +57,11 @@ class Speaker:
     def role(self) -> str:
         """The component without its instance: ``kubelet`` for ``kubelet/node1``."""
         return self.component.split("/", 1)[0]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.component} (by its {self.claimed_by} {self.claimed})" if self.claimed else self.component
+        )
 
 
 UNKNOWN = Speaker("unknown")
@@ -126,7 +138,8 @@ class ApiRequest(Observation):
     ``p``. For a create, ``name`` is taken from the body. ``verb`` is the
     Kubernetes request verb: get, list, watch, create, update, patch, delete,
     deletecollection; for paths that are no resource it is the lower-case
-    method.
+    method. ``body`` is read from JSON, YAML, CBOR and protobuf; a JSON patch
+    is no object but ``operations``. ``trailers`` are headers behind the body.
     """
 
     method: str
@@ -144,11 +157,30 @@ class ApiRequest(Observation):
     body: ApiObject | None = None
     body_bytes: int = 0
     body_sha256: str = ""
+    operations: tuple[ApiObject, ...] = ()
+    trailers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def patch(self) -> str:
+        """How a patch changes an object: strategic, merge, json or apply; "" if this is none of them."""
+        return _PATCHES.get(self.content_type.partition(";")[0].strip().lower(), "")
+
+
+_PATCHES = {
+    "application/strategic-merge-patch+json": "strategic",
+    "application/merge-patch+json": "merge",
+    "application/json-patch+json": "json",
+    "application/apply-patch+yaml": "apply",
+    "application/apply-patch+cbor": "apply",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse(Observation):
-    """The API server's answer. ``request`` is the request it answers."""
+    """The API server's answer. ``request`` is the request it answers.
+
+    That to a watch is told with its head, so it has neither a body nor trailers.
+    """
 
     request: ApiRequest
     status: int
@@ -157,13 +189,20 @@ class ApiResponse(Observation):
     body: ApiObject | None = None
     body_bytes: int = 0
     body_sha256: str = ""
+    trailers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def audit_id(self) -> str:
+        """By what the API server's audit log knows the request."""
+        return self.headers.get("audit-id", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchEvent(Observation):
     """One event of an open API watch, as soon as its last byte was seen.
 
-    ``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.
+    ``type`` is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR. To a watch that
+    asked for a Table ``object`` is that; see ``model.objects.about``.
     """
 
     request: ApiRequest
@@ -171,16 +210,39 @@ class WatchEvent(Observation):
     object: ApiObject
     position: int  # the event's index in its watch, from 1
 
+    @property
+    def ends_list(self) -> bool:
+        """Whether this bookmark says that a streaming list has told all that there was."""
+        metadata = self.object.get("metadata") if self.type == "BOOKMARK" else None
+        annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+        return isinstance(annotations, Mapping) and annotations.get("k8s.io/initial-events-end") == "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """How an API server encrypted a stored value: provider (aescbc, aesgcm, secretbox, kms), version, key.
+
+    ``key`` is the name that the configuration gives the key, or for ``kms`` the plugin.
+    """
+
+    provider: str
+    version: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.version} with {self.key}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdOperation:
-    """One operation inside an etcd request: range, put or delete."""
+    """One operation inside an etcd request: range, put, delete or watch."""
 
     op: str
     key: str
     range_end: str = ""
     value: ApiObject | None = None
     value_bytes: int = 0
+    encrypted: Encryption | None = None  # then there is no ``value``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,12 +257,17 @@ class EtcdCompare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdRequest(Observation):
-    """A call to etcd. ``method`` is the gRPC path, such as ``/etcdserverpb.KV/Txn``."""
+    """A call to etcd. ``method`` is the gRPC path, such as ``/etcdserverpb.KV/Txn``.
+
+    ``arguments`` are what else it says, for calls to Lease, Cluster and
+    Maintenance all of it, named as in etcd's rpc.proto: {"TTL": 60, "ID": 7}.
+    """
 
     method: str
     compares: tuple[EtcdCompare, ...] = ()
     operations: tuple[EtcdOperation, ...] = ()  # of a Txn: the success branch
     otherwise: tuple[EtcdOperation, ...] = ()  # of a Txn: the failure branch
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,14 +281,17 @@ class EtcdKeyValue:
     object: ApiObject | None = None
     value_bytes: int = 0
     lease: int = 0
+    encrypted: Encryption | None = None  # then there is no ``object``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtcdResponse(Observation):
-    """etcd's answer to a unary call.
+    """etcd's answer to a call: to each message that keeps a lease alive, and to a watch once it is cancelled.
 
     ``revision`` is the store's revision in the response header; for a Txn that
     ``succeeded`` and put something it is the mod_revision of what it put.
+    ``results`` are what else it says, as in EtcdRequest's ``arguments``; of a
+    snapshot they are the number of its ``bytes``.
     """
 
     request: EtcdRequest
@@ -229,6 +299,7 @@ class EtcdResponse(Observation):
     succeeded: bool | None = None
     keys: tuple[EtcdKeyValue, ...] = ()
     grpc_status: int | None = None
+    results: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

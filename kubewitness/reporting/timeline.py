@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from kubewitness.checks.selecting import subject
+from kubewitness.model.objects import about, identity
 from kubewitness.model.observation import (
     ApiRequest,
     ApiResponse,
@@ -77,21 +78,17 @@ def _described(seen: Observation) -> tuple[str, str, Any]:
         case ApiResponse():
             return "response", f"{seen.status} to {seen.request.method} {seen.request.resource}", seen.body
         case WatchEvent():
-            meta = seen.object.get("metadata") or {}
-            return (
-                "watch",
-                f"{seen.type} {meta.get('name', '')} @{meta.get('resourceVersion', '')}",
-                seen.object,
-            )
+            its = identity(about(seen.object))
+            return "watch", f"{seen.type} {its.name} @{its.resource_version}", seen.object
         case EtcdRequest():
             method = seen.method.rsplit("/", 1)[-1]
             values = [each.value for each in seen.operations if each.value is not None]
             keys = " ".join(f"{each.op} {each.key}" for each in seen.operations)
-            return "etcd-request", f"{method} {keys}", values[0] if values else None
+            return "etcd-request", f"{method} {keys}".strip(), values[0] if values else seen.arguments or None
         case EtcdResponse():
             method = seen.request.method.rsplit("/", 1)[-1]
             done = "" if seen.succeeded is None else (" succeeded" if seen.succeeded else " compare failed")
-            return "etcd-response", f"{method}{done} @{seen.revision}", None
+            return "etcd-response", f"{method}{done} @{seen.revision}", seen.results or None
         case EtcdWatchEvent():
             return "etcd-watch", f"{seen.type} {seen.kv.key} @{seen.kv.mod_revision}", seen.kv.object
         case _:

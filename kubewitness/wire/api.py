@@ -6,7 +6,8 @@ from collections import deque
 
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.exchange import SWITCHING_PROTOCOLS, Exchange
-from kubewitness.wire.http1 import End, Head, MessageReader, Piece
+from kubewitness.wire.grpc import GRPC
+from kubewitness.wire.http1 import End, Head, MessageReader, Piece, Trailers
 from kubewitness.wire.http2 import Headers
 from kubewitness.wire.spans import Span
 from kubewitness.wire.towards import Towards
@@ -70,12 +71,16 @@ class ApiStreams:
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
         self._exchanges: dict[int, Exchange] = {}
-        self._early: dict[int, list[Head | Piece | None]] = {}  # None: the answer's end
+        self._early: dict[int, list[Head | Piece | Trailers | None]] = {}  # None: the answer's end
 
     def headers(self, towards: Towards, stream: int, headers: Headers, span: Span) -> None:
         if towards is Towards.SERVER:
-            if stream in self._exchanges:
-                return  # trailers
+            if (asked := self._exchanges.get(stream)) is not None:
+                if asked.asking:
+                    asked.ask(Trailers(_ordinary(headers), span))
+                return
+            if headers.get("content-type", "").startswith(GRPC):
+                return  # no API server speaks it
             parts = headers.get(":method", ""), headers.get(":path", ""), "HTTP/2"
             self._exchanges[stream] = Exchange(self._witness, stream)
             self._exchanges[stream].ask(Head(parts, _ordinary(headers), span))
@@ -85,6 +90,8 @@ class ApiStreams:
                 raise DecodeError(f"wanted a status, found {status!r:.40}")
             if status >= "200":  # of those before it nothing is told
                 self._answer(stream, Head(("HTTP/2", status, ""), _ordinary(headers), span))
+        elif (answered := self._exchanges.get(stream)) and (answered.answering or stream in self._early):
+            self._answer(stream, Trailers(_ordinary(headers), span))
 
     def body(self, towards: Towards, stream: int, data: bytes, span: Span) -> None:
         exchange = self._exchanges.get(stream)
@@ -112,7 +119,7 @@ class ApiStreams:
             self.ended(Towards.SERVER, stream)
         self._exchanges.pop(stream, None)
 
-    def _answer(self, stream: int, part: Head | Piece | None) -> None:
+    def _answer(self, stream: int, part: Head | Piece | Trailers | None) -> None:
         exchange = self._exchanges.get(stream)
         if exchange is None:
             return

@@ -14,7 +14,7 @@ from kubewitness.wire.spans import Span
 from kubewitness.wire.streams import ApiOrEtcd
 from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
-from kubewitness.wire.witness import Witness
+from kubewitness.wire.witness import Witness, claimant
 
 API, ETCD, EITHER = "api", "etcd", "api or etcd"
 
@@ -70,6 +70,8 @@ class Conversation:
         flow = self.witness.flow
         why = flow.hole() or self.failure
         client, server = self.witness.speakers()
+        if not client.known:
+            client = claimant(self.witness.certificate(), "")
         spoken = flow.to_server.count or flow.to_client.count
         tls = self._tls.tls if self._tls else None
         return Connection(
@@ -96,8 +98,9 @@ class Conversation:
         if protocol != "tls":
             return self._plain(protocol)
         self._inside = Opening(self._plain)
-        self._tls = TlsConversation(self._keys, self._inside)
-        return self._tls
+        self._tls = tls = TlsConversation(self._keys, self._inside)
+        self.witness.certificate = lambda: tls.tls.client_certificate
+        return tls
 
     def _plain(self, protocol: str) -> Handler | None:
         """On a port of etcd HTTP/1.1 is its health and its metrics: nothing of the cluster's state."""

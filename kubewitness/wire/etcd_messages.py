@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from kubewitness.model.observation import ApiObject, EtcdCompare, EtcdKeyValue, EtcdOperation
+from kubewitness.model.observation import ApiObject, Encryption, EtcdCompare, EtcdKeyValue, EtcdOperation
+from kubewitness.wire import cbor, etcd_services
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.fields import fields, message, number, octets
 from kubewitness.wire.protobuf import MAGIC, decode
 from kubewitness.wire.scalars import parsed_json
 
 _REGISTRY = b"/registry/"
+#: How a value begins that an API server has encrypted (EncryptionConfiguration).
+_ENCRYPTED = re.compile(rb"k8s:enc:([^:]{1,63}):(v\d{1,3}):([^:]{0,253}):")
+WATCH = "/etcdserverpb.Watch/Watch"
 _TARGETS = {
     0: ("version", 4),
     1: ("create", 5),
@@ -29,6 +35,7 @@ class Call:
     compares: tuple[EtcdCompare, ...] = ()
     operations: tuple[EtcdOperation, ...] = ()
     otherwise: tuple[EtcdOperation, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Answer:
     revision: int = 0
     succeeded: bool | None = None
     keys: tuple[EtcdKeyValue, ...] = ()
+    results: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
-    """One response on an etcd watch."""
+    """One response on an etcd watch; ``control`` is what it says of the watch itself."""
 
     watch_id: int
     revision: int
     events: tuple[Change, ...]
+    control: Mapping[str, Any] = field(default_factory=dict)
 
 
 class EtcdReader:
@@ -65,7 +74,7 @@ class EtcdReader:
         self._problem = problem
 
     def call(self, method: str, data: bytes) -> Call:
-        """The request ``data`` of the gRPC ``method``; empty for methods that name no keys."""
+        """The request ``data`` of the gRPC ``method``; empty for methods that are not known here."""
         read = {
             "/etcdserverpb.KV/Range": self._range,
             "/etcdserverpb.KV/RangeStream": self._range,
@@ -76,10 +85,11 @@ class EtcdReader:
             return Call(operations=(read(data),))
         if method == "/etcdserverpb.KV/Txn":
             return self._txn(data)
-        if method == "/etcdserverpb.Watch/Watch":
+        if method == WATCH:
             created = [body for number_, body in _parts(data) if number_ == 1]
-            return Call(operations=tuple(_keyed("watch", message(body)) for body in created))
-        return Call()
+            watched = tuple(_keyed("watch", message(body)) for body in created)
+            return Call(operations=watched, arguments=etcd_services.arguments(method, data))
+        return Call(arguments=etcd_services.arguments(method, data))
 
     def answer(self, method: str, data: bytes) -> Answer:
         """The response ``data`` to a call of ``method``, or one part of a RangeStream's."""
@@ -94,7 +104,7 @@ class EtcdReader:
         elif method == "/etcdserverpb.KV/Txn":
             succeeded = any(tag == 2 << 3 and value for tag, value in fields(data))
             self._txn_kvs(data, keys)
-        return Answer(_revision(data), succeeded, tuple(keys))
+        return Answer(_revision(data), succeeded, tuple(keys), etcd_services.results(method, data))
 
     def changes(self, data: bytes) -> Changes:
         """A WatchResponse."""
@@ -104,7 +114,8 @@ class EtcdReader:
                 watch_id = value
             elif tag >> 3 == 11 and isinstance(value, bytes):
                 events.append(self._change(value))
-        return Changes(watch_id, _revision(data), tuple(events))
+        control = {} if events else etcd_services.results(WATCH, data)
+        return Changes(watch_id, _revision(data), tuple(events), control)
 
     def _change(self, data: bytes) -> Change:
         event = message(data)
@@ -125,7 +136,11 @@ class EtcdReader:
         found = message(data)
         key, value = octets(found, 1), octets(found, 2)
         return EtcdOperation(
-            op="put", key=key_text(key), value=self._object(key, value), value_bytes=len(value)
+            op="put",
+            key=key_text(key),
+            value=self._object(key, value),
+            value_bytes=len(value),
+            encrypted=_encryption(value),
         )
 
     def _txn(self, data: bytes) -> Call:
@@ -172,6 +187,7 @@ class EtcdReader:
             object=self._object(key, value),
             value_bytes=len(value),
             lease=number(found, 6),
+            encrypted=_encryption(value),
         )
 
     def _object(self, key: bytes, value: bytes) -> ApiObject | None:
@@ -184,9 +200,17 @@ class EtcdReader:
             if value.startswith(b"{"):
                 found: ApiObject = parsed_json(value)
                 return found
+            if value.startswith(cbor.MAGIC):
+                read = cbor.parsed_cbor(value)
+                return read if isinstance(read, dict) else None
         except DecodeError as error:
             self._problem(f"the value of {key_text(key)}: {error}")
         return None
+
+
+def _encryption(value: bytes) -> Encryption | None:
+    found = _ENCRYPTED.match(value)
+    return Encryption(*(key_text(part) for part in found.groups())) if found else None
 
 
 def key_text(key: bytes) -> str:

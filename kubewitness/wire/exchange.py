@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from kubewitness.model.observation import ApiObject, ApiRequest, ApiResponse, WatchEvent
-from kubewitness.wire.content import body_object, holds_object
+from kubewitness.wire.content import body_object, body_operations, holds_object
 from kubewitness.wire.errors import DecodeError
-from kubewitness.wire.http1 import Head, Piece
+from kubewitness.wire.http1 import Head, Piece, Trailers
 from kubewitness.wire.inflate import Inflater, inflater_of
 from kubewitness.wire.spans import Span
 from kubewitness.wire.target import target
@@ -26,6 +27,7 @@ class _Body(NamedTuple):
     size: int
     sha256: str
     why: str  # the object is None although there should be one
+    operations: tuple[ApiObject, ...] = ()
 
 
 _NO_BODY = _Body(None, 0, "", "")
@@ -38,6 +40,7 @@ class _Message:
         self.head = head
         self.span = head.span
         self.content_type = head.headers.get("content-type", "")
+        self.trailers: Mapping[str, str] = {}
         self._inflater: Inflater | None = None
         self._why = ""
         self._parts: list[bytes] = []
@@ -49,9 +52,12 @@ class _Message:
             self._why = str(error)
         self._kept = not self._why and holds_object(self.content_type)
 
-    def add(self, piece: Piece) -> None:
-        self.extend(piece.span)
-        data = piece.data
+    def add(self, part: Piece | Trailers) -> None:
+        self.extend(part.span)
+        if isinstance(part, Trailers):
+            self.trailers = part.headers
+            return
+        data = part.data
         if self._inflater and not self._why:
             try:
                 data = self._inflater.feed(data)
@@ -70,12 +76,17 @@ class _Message:
     def body(self) -> _Body:
         if self._inflater and not self._why and not self._inflater.complete:
             self._give_up(f"a gzip body is cut off after {self._size} bytes")
-        found, why = None, self._why
+        found: ApiObject | None = None
+        operations: tuple[ApiObject, ...] = ()
+        why = self._why
+        data = b"".join(self._parts)
         try:
-            found = body_object(self.content_type, b"".join(self._parts)) if self._kept else None
+            operations = body_operations(self.content_type, data)
+            found = body_object(self.content_type, data) if self._kept and not operations else None
         except DecodeError as error:
             why = str(error)
-        return _Body(found, self._size, self._sha256.hexdigest() if self._size else "", why)
+        digest = self._sha256.hexdigest() if self._size else ""
+        return _Body(found, self._size, digest, why, operations)
 
     def _give_up(self, why: str) -> None:
         self._why, self._kept = why, False
@@ -97,13 +108,19 @@ class Exchange:
         self._answering: _Message | None = None
         self._watch: WatchStream | None = None
         self._position = 0
+        self._agent = ""
+
+    @property
+    def asking(self) -> bool:
+        """The request has begun, and is not complete."""
+        return self._asking is not None
 
     @property
     def answering(self) -> bool:
         """An answer has begun, and is not complete."""
         return self._answering is not None
 
-    def ask(self, part: Head | Piece) -> None:
+    def ask(self, part: Head | Piece | Trailers) -> None:
         if isinstance(part, Head):
             self._asking = _Message(part)
         elif self._asking is None:
@@ -125,8 +142,9 @@ class Exchange:
         if about.verb == "create" and not name and body.object:
             metadata = body.object.get("metadata")
             name = str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+        self._agent = message.head.headers.get("user-agent", "")
         self.request = ApiRequest(
-            **self._witness.place(Towards.SERVER, message.span, self.number),
+            **self._witness.place(Towards.SERVER, message.span, self.number, self._agent),
             method=method,
             path=about.path,
             query=about.query,
@@ -142,12 +160,14 @@ class Exchange:
             body=body.object,
             body_bytes=body.size,
             body_sha256=body.sha256,
+            operations=body.operations,
+            trailers=message.trailers,
         )
         self._witness.tell(self.request)
         if body.why:
             self._undecoded(Towards.SERVER, message.span, f"the body of {self._asked_for}: {body.why}")
 
-    def answer(self, part: Head | Piece) -> None:
+    def answer(self, part: Head | Piece | Trailers) -> None:
         if isinstance(part, Head):
             self._answering = _Message(part)
             if self._is_watch:
@@ -155,7 +175,8 @@ class Exchange:
         elif self._answering is None:
             raise DecodeError("a response's body came before its head")
         elif self._is_watch:
-            self._watched(part)
+            if isinstance(part, Piece):  # the answer has been told, so what trails it has no place
+                self._watched(part)
         else:
             self._answering.add(part)
 
@@ -198,7 +219,7 @@ class Exchange:
     def _respond(self, message: _Message, body: _Body) -> None:
         self._witness.tell(
             ApiResponse(
-                **self._witness.place(Towards.CLIENT, message.span, self.number),
+                **self._witness.place(Towards.CLIENT, message.span, self.number, self._agent),
                 request=self._known,
                 status=int(message.head.parts[1]),
                 content_type=message.content_type,
@@ -206,6 +227,7 @@ class Exchange:
                 body=body.object,
                 body_bytes=body.size,
                 body_sha256=body.sha256,
+                trailers=message.trailers,
             )
         )
         if body.why:
@@ -233,7 +255,7 @@ class Exchange:
                 continue
             self._witness.tell(
                 WatchEvent(
-                    **self._witness.place(Towards.CLIENT, span, self.number),
+                    **self._witness.place(Towards.CLIENT, span, self.number, self._agent),
                     request=self._known,
                     type=kind,
                     object=found,

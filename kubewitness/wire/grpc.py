@@ -8,6 +8,9 @@ from kubewitness.wire.content import uncompressed
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.spans import Span, SpanBuffer
 
+#: How its content types begin.
+GRPC = "application/grpc"
+
 _PREFIX = 5
 _LARGEST_MESSAGE = 512 << 20
 

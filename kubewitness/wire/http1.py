@@ -15,6 +15,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"
 _LONGEST_HEAD: Final = 1 << 20
 _LONGEST_LINE: Final = 4096
 _LONGEST_KNOWN: Final = 256
+_MOST_TRAILERS: Final = 100
 
 _SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,12})\s*(?:;|$)")
 _STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
@@ -41,6 +42,17 @@ class Piece:
 
     def __init__(self, data: bytes, span: Span) -> None:
         self.data = data
+        self.span = span
+
+
+@final
+class Trailers:
+    """Headers that came behind a body, names in lower case; the next part is the end."""
+
+    __slots__ = ("headers", "span")
+
+    def __init__(self, headers: dict[str, str], span: Span) -> None:
+        self.headers = headers
         self.span = span
 
 
@@ -73,7 +85,8 @@ class MessageReader:
         self._left = 0  # bytes of the body or the chunk still to come
         self._searched = 0  # bytes known not to begin the line end that is sought
         self._last: Span | None = None  # of the bytes read last
-        self._ends = False  # the head just read had no body
+        self._ends = False  # what was read last was the end of a message
+        self._trailers: list[str] = []
         self._closed = False
 
     @property
@@ -88,7 +101,7 @@ class MessageReader:
         """No more bytes come."""
         self._closed = True
 
-    def next(self, answered: str = "") -> Head | Piece | End | None:
+    def next(self, answered: str = "") -> Head | Piece | Trailers | End | None:
         """The next part of the messages; None when more bytes are needed.
 
         ``answered`` is the method of the request that a response answers,
@@ -96,6 +109,9 @@ class MessageReader:
         """
         while True:
             if self._ends and self._last is not None:
+                if self._trailers:
+                    lines, self._trailers = self._trailers, []
+                    return Trailers(_headers(lines), self._last)
                 self._ends = False
                 return End(self._last)
             if self._state == _HEAD:
@@ -120,6 +136,10 @@ class MessageReader:
             self._state = _CHUNK if self._left else _TRAILER
         elif not line:
             self._state, self._ends = _HEAD, True
+        else:
+            self._trailers.append(line.decode("latin-1"))
+            if len(self._trailers) > _MOST_TRAILERS:
+                raise DecodeError(f"more than {_MOST_TRAILERS} trailers behind a body")
 
     def _until(self, mark: bytes, limit: int) -> bytes | None:
         """The bytes up to and including ``mark``; None if it has not arrived."""
@@ -171,10 +191,7 @@ class MessageReader:
             answered and not _STATUS.fullmatch(second)
         ):
             raise DecodeError(f"wanted a start line of HTTP/1.1, found {start!r:.80}")
-        headers: dict[str, str] = {}
-        for line in lines:
-            name, value = _known_header(line) if len(line) < _LONGEST_KNOWN else _header(line)
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers = _headers(lines)
         self._frame_body(answered, second, headers)
         return Head((first, second, third), headers, self._last)
 
@@ -207,3 +224,11 @@ def _header(line: str) -> tuple[str, str]:
 
 #: Most lines of a head are those of the one before it.
 _known_header = lru_cache(maxsize=1024)(_header)
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, value = _known_header(line) if len(line) < _LONGEST_KNOWN else _header(line)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

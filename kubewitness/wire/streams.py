@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from kubewitness.wire.etcd import SERVICES
+from kubewitness.wire.grpc import GRPC
 from kubewitness.wire.http2 import Headers, Streams
 from kubewitness.wire.spans import Span
 from kubewitness.wire.towards import Towards
-
-_ETCD = ("/etcdserverpb.", "/v3lockpb.", "/v3electionpb.", "/grpc.health.", "/authpb.")
 
 
 class ApiOrEtcd:
@@ -18,9 +18,9 @@ class ApiOrEtcd:
 
     def headers(self, towards: Towards, stream: int, headers: Headers, span: Span) -> None:
         if towards is Towards.SERVER and stream not in self._readers:
-            if not headers.get("content-type", "").startswith("application/grpc"):
+            if not headers.get("content-type", "").startswith(GRPC):
                 self._readers[stream] = self._api
-            elif headers.get(":path", "").startswith(_ETCD):
+            elif headers.get(":path", "").startswith(SERVICES):
                 self._readers[stream] = self._etcd
         if reader := self._readers.get(stream):
             reader.headers(towards, stream, headers, span)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from kubewitness.model.observation import ApiObject
-from kubewitness.wire.content import PROTOBUF, media_type
+from kubewitness.wire.cbor import Sequence, parsed_cbor
+from kubewitness.wire.content import CBOR_SEQUENCE, JSON, PROTOBUF, media_type
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.http1 import Piece
 from kubewitness.wire.inflate import Inflater
@@ -25,11 +27,15 @@ class WatchStream:
         self._inflater = Inflater() if encoding == "gzip" else None
         self._absorbed: Span | None = None  # of compressed bytes that have given nothing yet
         self._searched = 0
+        self._items = Sequence()
+        self._ends: deque[int] = deque()  # the lengths of the CBOR items that have arrived
         kind = media_type(content_type)
-        if kind not in ("application/json", PROTOBUF) or encoding not in ("", "gzip"):
+        if kind not in (JSON, PROTOBUF, CBOR_SEQUENCE) or encoding not in ("", "gzip"):
             what = f"{content_type!r} {encoding}".strip()
-            raise DecodeError(f"a watch in {what} cannot be read, only JSON and protobuf, plain or in gzip")
-        self._framed = kind == PROTOBUF
+            raise DecodeError(
+                f"a watch in {what} cannot be read, only JSON, protobuf and CBOR, plain or in gzip"
+            )
+        self._kind = kind
 
     @property
     def within_event(self) -> bool:
@@ -43,20 +49,30 @@ class WatchStream:
             span = self._absorbed.join(span) if self._absorbed else span
             self._absorbed = None if data else span
         self._buffer.append(data, span)
+        if self._kind == CBOR_SEQUENCE:
+            self._ends.extend(self._items.feed(data))
 
     def frames(self) -> Iterator[tuple[bytes, Span]]:
         """Each event that is complete, still encoded."""
         while True:
-            length = self._framed_length() if self._framed else self._line_length()
+            length = self._length()
             if length > _LARGEST_EVENT or len(self._buffer) > _LARGEST_EVENT + 4:
                 raise DecodeError(f"a watch event is larger than {_LARGEST_EVENT} bytes")
             if length <= 0 or len(self._buffer) < length:
                 return
             data, span = self._buffer.take(length)
-            if self._framed:
+            if self._kind == PROTOBUF:
                 yield data[4:], span
-            elif not data.isspace():
+            elif self._kind == CBOR_SEQUENCE or not data.isspace():
                 yield data, span
+
+    def _length(self) -> int:
+        """Of the next event, with what frames it; 0 if its end has not arrived."""
+        if self._kind == PROTOBUF:
+            return self._framed_length()
+        if self._kind == CBOR_SEQUENCE:
+            return self._ends.popleft() if self._ends else 0
+        return self._line_length()
 
     def _framed_length(self) -> int:
         return 4 + int.from_bytes(self._buffer.peek(4), "big") if len(self._buffer) >= 4 else 0
@@ -69,9 +85,9 @@ class WatchStream:
 
     def event(self, data: bytes) -> tuple[str, ApiObject]:
         """The type and the object of an event."""
-        if self._framed:
+        if self._kind == PROTOBUF:
             return watch_event(data)
-        event = parsed_json(data)
+        event = parsed_cbor(data) if self._kind == CBOR_SEQUENCE else parsed_json(data)
         found = event.get("object") if isinstance(event, dict) else None
         if not isinstance(found, dict) or not isinstance(event.get("type"), str):
             raise DecodeError(f"wanted a watch event with an object, found {data[:80]!r}")

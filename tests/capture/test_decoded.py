@@ -26,7 +26,7 @@ def test_each_message_is_a_line_with_its_kind(tmp_path: Path) -> None:
     kinds = ["CaptureStatistics", "Missing", "Connection", "ApiRequest", "ApiResponse", "EtcdResponse"]
     assert [each["kind"] for each in written] == kinds
     assert written[1]["why"] == "a packet was lost"
-    assert written[3]["sender"] == {"component": "kubectl", "pid": 7}
+    assert written[3]["sender"] == {"component": "kubectl", "pid": 7, "claimed": "", "claimed_by": ""}
     assert written[3]["body"] == {"kind": "Pod"}
 
 

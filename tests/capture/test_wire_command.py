@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -119,6 +121,58 @@ def test_one_pods_life_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (told[-1]["regards"], told[-1]["audit_id"]) == ("uid-web", "77")
     assert main(["wire", capture, "--pod", "elsewhere/web"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def told_by(main_arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    assert main(["wire", *main_arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_every_kind_of_body_and_call_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded = Path(__file__).parents[1] / "wire" / "data" / "bodies-1.37.2.pcap.gz"
+    capture = tmp_path / "x.pcap"
+    capture.write_bytes(gzip.decompress(recorded.read_bytes()))
+    lines = told_by([str(capture)], capsys)
+    wanted = [
+        "curl create pods default/seed -> 201",
+        "curl create widgets.example.org default/w1 -> 201",
+        "curl patch configmaps default/applied-yaml (apply) -> 201",
+        "curl patch configmaps default/made-yaml (json) -> 200",
+        "to curl BOOKMARK pods (end of the list) rv",
+        "to curl ADDED pods default/seed (Pending) uid",
+        "to curl MODIFIED pods default/seed (Pending, being deleted) uid",
+        "to curl MODIFIED pods default/seed (being deleted) uid",  # in a row of a Table
+        "curl list pods default/ -> 200 ms, 1 rows rv",
+        "curl get pods default/seed -> 200 ms, 1 rows uid",
+        "curl get pods default/nope -> 404 NotFound ms",
+        "put /registry/secrets/default/hidden (encrypted: aescbc v1 with key1) if mod = 0 -> done ms rv",
+        "PUT /registry/secrets/default/hidden (encrypted: aescbc v1 with key1) rv",
+        "range /registry/secrets/default/hidden -> revision 85 (encrypted: aescbc v1 with key1) ms",
+        "put /registry/example.org/widgets/default/w1 if mod = 0 -> done ms uid",
+        "MemberList -> members=[{ID=b71f75320dc06a6c name=default peerURLs=[http://127.0.0.1:2380]",
+        "LeaseGrant TTL=60 ID=7b -> ID=7b TTL=60 ms",
+        "LeaseKeepAlive ID=7b -> ID=7b TTL=60 ms",
+        "Compact revision=5 -> ms",
+        "watch /registry/ -> canceled=True compact_revision=5 ms",
+    ]
+    plain = [re.sub(r"[0-9.]+ ms", "ms", " ".join(line.split()[2:])) for line in lines]
+    assert [each for each in wanted if not any(each in line for line in plain)] == []
+    assert not [line for line in plain if line.startswith("?")]
+
+
+def test_what_is_told_is_data_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded = Path(__file__).parents[1] / "wire" / "data" / "bodies-1.37.2.pcap.gz"
+    capture = tmp_path / "x.pcap"
+    capture.write_bytes(gzip.decompress(recorded.read_bytes()))
+    told = [json.loads(line) for line in told_by(["--json", str(capture)], capsys)]
+    assert {each.get("claimed_by") for each in told if each["kind"] == "call"} == {"user agent"}
+    assert all(each["audit_id"] for each in told if each["kind"] == "call")
+    patches = [each["patch"] for each in told if each.get("patch")]
+    assert patches == ["apply", "apply", "json", "merge", "strategic"]
+    assert [each["ends_list"] for each in told if "ends_list" in each] == [True]
+    assert sum(each.get("encrypted") == "aescbc v1 with key1" for each in told) == 3
+    (granted,) = [each for each in told if each.get("method") == "LeaseGrant"]
+    assert (granted["arguments"], granted["results"]) == ({"TTL": 60, "ID": 123}, {"ID": 123, "TTL": 60})
 
 
 def test_tls_is_opened_by_a_key_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

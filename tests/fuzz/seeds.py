@@ -11,6 +11,11 @@ from tests.wire.test_decoder import traffic
 from tests.wire.test_tls import CLIENT_HELLO, TLS13, record, server_hello
 from tests.wire.traffic import chunked, pod_bytes, proto, request, response, watch_head
 
+_CBOR_EVENT = bytes.fromhex("d9d9f7a24474797065454144444544466f626a656374d9d9f7a1446b696e6443506f64")
+_CBOR = bytes.fromhex(
+    "d9d9f7bf41610141629f01fb3ff199999999999af6f5ff6163d6420001c11a514b67b0c06b323031332d30332d323154ff"
+)
+_YAML = b"# applied\na: &x {b: [1, 0x1f, 1e+3, ~, on]}\nc: *x\n<<: *x\nd: |\n  text\n'e': !!str 2026-01-02\n"
 EVENT = b'{"type":"ADDED","object":{"kind":"Pod"}}\n'
 
 
@@ -41,12 +46,27 @@ def seeds(target: str) -> list[bytes]:
             b"\1" + step(128, call) + step(129, answer),
             b"\2" + step(128, CLIENT_HELLO) + step(129, hello),
         ],
-        "http1": [step(0, asked) + step(0, watching[0]), step(1, answered) + step(1, watching[1])],
+        "http1": [
+            step(0, asked) + step(0, watching[0]),
+            step(1, answered) + step(1, watching[1]),
+            step(1, watching[1][:-2] + b"Digest: x\r\n\r\n"),
+        ],
         "http2": [step(0, call) + step(1, answer) + step(0, data(3, b"x", pad=3))],
         "grpc": [step(0, message(gzip.compress(b"x" * 99), compressed=True) + message(b"abc"))],
-        "etcd": [b"\1" + txn("/registry/pods/d/p", pod_bytes("p"), 0), b"\1" + proto((1, header(2)), (2, 1))],
+        "etcd": [
+            b"\1" + txn("/registry/pods/d/p", pod_bytes("p"), 0),
+            b"\1" + proto((1, header(2)), (2, 1)),
+            b"\3" + proto((1, "/registry/a"), (2, b"k8s:enc:kms:v2:vault:x")),
+            b"\4" + proto((1, header(2)), (2, proto((1, 3), (2, "m"), (3, "http://a")))),
+        ],
         "tls": [step(0, CLIENT_HELLO) + step(1, hello) + step(1, b"\x17\x03\x03\x00\x20" + bytes(32))],
-        "bodies": [pod_bytes("p"), EVENT],
-        "watch": [step(0, struct.pack(">I", 9) + b"k8s\0" + bytes(5)), step(0, gzip.compress(EVENT * 3))],
+        "bodies": [pod_bytes("p"), EVENT, _CBOR_EVENT, _YAML, b'[{"op": "test", "path": "/a", "value": 1}]'],
+        "cbor": [_CBOR_EVENT, _CBOR],
+        "yaml": [_YAML, EVENT, b"- - a\n  - b: {c: 'd', \"e\": [f, -1]}\n- >-\n  folded\n"],
+        "watch": [
+            step(0, struct.pack(">I", 9) + b"k8s\0" + bytes(5)),
+            step(0, gzip.compress(EVENT * 3)),
+            step(0, _CBOR_EVENT * 2 + _CBOR),
+        ],
         "frames": traffic()[:6],
     }[target]

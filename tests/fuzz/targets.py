@@ -6,15 +6,19 @@ Bytes are cut into steps by their own content, so that a fuzzer can choose borde
 from __future__ import annotations
 
 import io
+import json
+import time
 from collections.abc import Callable, Iterator
 
 from kubewitness.capture.files import BrokenCapture, CaptureFile
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.observation import UNKNOWN, Observation
-from kubewitness.wire.content import PROTOBUF, body_object
+from kubewitness.wire.cbor import Sequence, parsed_cbor
+from kubewitness.wire.content import CBOR, CBOR_SEQUENCE, JSON, PROTOBUF, YAML, body_object, body_operations
 from kubewitness.wire.decoder import Decoder
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.etcd_messages import EtcdReader
+from kubewitness.wire.etcd_services import _PLANS
 from kubewitness.wire.grpc import MessageStream
 from kubewitness.wire.http1 import MessageReader, Piece
 from kubewitness.wire.http2 import Http2Conversation
@@ -24,12 +28,16 @@ from kubewitness.wire.spans import Span
 from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
 from kubewitness.wire.watch import WatchStream
+from kubewitness.wire.yaml_text import parsed_yaml
 from tests.reference.ours import Recorder
 from tests.wire.traffic import API, API_TLS, ETCD, Talk
 
 _LINKS = sorted(LINKS)
 _ENDS = (("10.0.0.1", 1), ("10.0.0.2", 2))
-_METHODS = ("/etcdserverpb.KV/Range", "/etcdserverpb.KV/Txn", "/etcdserverpb.Lease/LeaseGrant")
+_METHODS = tuple(
+    f"/etcdserverpb.{method}"
+    for method in ("KV/Range", "KV/Txn", "Lease/LeaseGrant", "KV/Put", *sorted(_PLANS))
+)
 #: Of the secrets in it a fuzzer knows all, so that it may write records that open.
 _SECRETS = "\n".join(
     f"{label} {'00' * 32} {'11' * 32}"
@@ -116,9 +124,12 @@ def grpc(data: bytes) -> None:
 def etcd(data: bytes) -> None:
     problems: list[str] = []
     method = _METHODS[data[0] % len(_METHODS)] if data else _METHODS[0]
-    for read in (EtcdReader(problems.append).call, EtcdReader(problems.append).answer):
-        read(method, data[1:])
-    EtcdReader(problems.append).changes(data[1:])
+    reader = EtcdReader(problems.append)
+    for read in (reader.call, reader.answer, lambda _, content: reader.changes(content)):
+        try:
+            read(method, data[1:])
+        except DecodeError:
+            continue
 
 
 def _keys() -> KeyLog:
@@ -140,17 +151,49 @@ def tls(data: bytes) -> None:
 
 
 def bodies(data: bytes) -> None:
-    for kind in (PROTOBUF, "application/json"):
-        body_object(kind, data)
+    for kind in (PROTOBUF, JSON, CBOR, YAML, "application/json-patch+json"):
+        try:
+            body_object(kind, data)
+            body_operations(kind, data)
+        except DecodeError:
+            continue
+
+
+def cbor(data: bytes) -> None:
+    """What is read is JSON, and a sequence of it is cut where it ends."""
+    value = parsed_cbor(data)
+    json.dumps(value, allow_nan=False)
+    sequence = Sequence()
+    half = len(data) // 2
+    found = sequence.feed(data[:half]) + sequence.feed(data[half:] + data)
+    assert found == [len(data)] * 2
+
+
+def yaml(data: bytes) -> None:
+    began = time.process_time()
+    try:
+        json.dumps(parsed_yaml(data), allow_nan=False)
+    finally:
+        assert time.process_time() - began < 5
 
 
 def watch(data: bytes) -> None:
-    for kind, encoding in ((PROTOBUF, ""), ("application/json", "gzip")):
-        stream = WatchStream(kind, encoding)
-        for _, content in steps(data):
-            stream.append(Piece(content, Span(0, 0, 0, 0)))
-            for event, _ in stream.frames():
-                stream.event(event)
+    for kind, encoding in ((PROTOBUF, ""), (JSON, "gzip"), (CBOR_SEQUENCE, "")):
+        try:
+            _watch(WatchStream(kind, encoding), data)
+        except DecodeError:
+            continue
+
+
+def _watch(stream: WatchStream, data: bytes) -> None:
+    given = told = 0
+    for _, content in steps(data):
+        stream.append(Piece(content, Span(0, 0, 0, 0)))
+        given += len(content)
+        for event, _ in stream.frames():
+            told += len(event)
+            stream.event(event)
+    assert told <= max(given, 1) * 1032  # no more than deflate can make of it
 
 
 def frames(data: bytes) -> None:
@@ -171,6 +214,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         etcd,
         tls,
         bodies,
+        cbor,
+        yaml,
         watch,
         frames,
     )

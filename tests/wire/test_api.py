@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kubewitness.model.observation import ApiRequest, ApiResponse, Observation, Undecoded
-from tests.wire.traffic import Talk, history, kubernetes, pod_bytes, request, response
+from tests.wire.traffic import Talk, chunked, history, kubernetes, pod_bytes, request, response, watch_head
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 PODS = "/api/v1/namespaces/default/pods"
@@ -48,6 +48,92 @@ def test_a_binding_has_the_pods_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/apply-patch+yaml", b"# applied\nmetadata: {name: solo, labels: &l {a: y}}\nspec: *l\n"),
+        (
+            "application/apply-patch+yaml",
+            b'{"metadata": {"name": "solo", "labels": {"a": true}}, "spec": {"a": true}}',
+        ),
+        ("application/apply-patch+yaml", b"{metadata: {name: solo, labels: {a: true}}, spec: {a: on}}"),
+        ("application/yaml", b"spec: {a: yes}\nmetadata:\n  name: solo\n  labels:\n    a: true\n"),
+        ("application/cbor", bytes.fromhex(
+            "d9d9f7a2486d65746164617461a2446e616d6544736f6c6f466c6162656c73a14161f54473706563a14161f5")),
+        ("application/apply-patch+cbor;x=y", bytes.fromhex(
+            "d9d9f7bf686d65746164617461a2646e616d6564736f6c6f666c6162656c73a16161f56473706563a16161f5ff")),
+    ],
+    ids=["apply", "apply-json", "apply-flow", "yaml", "cbor", "apply-cbor"],
+)  # fmt: skip
+def test_yaml_and_cbor_are_read_as_json_is(content_type: str, body: bytes) -> None:
+    found = asked(request("POST", PODS, body, content_type))
+    assert found.body == {"metadata": {"name": "solo", "labels": {"a": True}}, "spec": {"a": True}}
+    assert (found.name, found.operations) == ("solo", ())
+
+
+def test_a_json_patch_is_its_operations() -> None:
+    body = b'[{"op": "test", "path": "/a", "value": 1}, {"op": "remove", "path": "/a"}]'
+    found = asked(request("PATCH", f"{PODS}/p", body, "application/json-patch+json; charset=utf-8"))
+    assert found.operations == ({"op": "test", "path": "/a", "value": 1}, {"op": "remove", "path": "/a"})
+    assert (found.body, found.patch) == (None, "json")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "patch"),
+    [
+        ("application/strategic-merge-patch+json", "strategic"),
+        ("application/merge-patch+json", "merge"),
+        ("Application/apply-patch+YAML; x=y", "apply"),
+        ("application/apply-patch+cbor", "apply"),
+        ("application/json", ""),
+    ],
+)
+def test_a_patch_tells_of_which_kind_it_is(content_type: str, patch: str) -> None:
+    assert asked(request("PATCH", f"{PODS}/p", b"", content_type)).patch == patch
+
+
+def test_an_answer_tells_its_audit_id() -> None:
+    _, found = observed(request("GET", PODS), response(200, b"{}", extra="Audit-ID: 0b2f\r\n"))
+    assert isinstance(found, ApiResponse)
+    assert found.audit_id == "0b2f"
+    _, found = observed(request("GET", PODS), response(200, b"{}"))
+    assert isinstance(found, ApiResponse)
+    assert found.audit_id == ""
+
+
+def test_trailers_are_kept() -> None:
+    head = "Transfer-Encoding: chunked\r\nTrailer: Digest\r\n"
+    body = chunked([b'{"metadata": {"name": "solo"}}'])[:-2] + b"Digest: x\r\nETag: 1\r\nETAG: 2\r\n\r\n"
+    asked_ = request("POST", PODS, extra=head) + body
+    answer = watch_head() + chunked([b"{}"])[:-2] + b"Grpc-Like: 0\r\n\r\n"
+    found, answered = observed(asked_, answer)
+    assert isinstance(found, ApiRequest)
+    assert isinstance(answered, ApiResponse)
+    assert found.trailers == {"digest": "x", "etag": "1, 2"}
+    assert (found.name, answered.trailers) == ("solo", {"grpc-like": "0"})
+
+
+@pytest.mark.parametrize(
+    ("trailer", "why"), [(b"no colon\r\n", "wanted a header"), (b"a: b\r\n" * 101, "more than 100")]
+)
+def test_trailers_that_are_none_are_told(trailer: bytes, why: str) -> None:
+    talk = Talk()
+    answer = watch_head() + chunked([b"{}"])[:-2] + trailer + b"\r\n"
+    found = history(talk.open() + talk.ask(request("GET", PODS)) + talk.answer(answer))
+    assert why in found.connections[0].why_incomplete
+
+
+def test_a_connection_joined_midway_stays_incomplete() -> None:
+    talk = Talk()
+    packets = talk.open() + talk.ask(request("GET", "/a") + request("GET", "/b"), [20, 70])
+    packets += talk.answer(response(200, b"{}") + response(200, b"{}"))
+    for start in range(2, len(packets)):
+        found = history(packets[start:])
+        assert not found.connections[0].complete, start
+        assert found.missing
+        assert not any(isinstance(each, ApiResponse) and each.body for each in found.observations)
+
+
+@pytest.mark.parametrize(
     "content_type",
     [
         "application/json; charset=utf-8",
@@ -66,13 +152,14 @@ def test_a_patch_in_json_is_read(content_type: str) -> None:
     ("content_type", "body"),
     [
         ("application/json-patch+json", b'[{"op": "remove", "path": "/a"}]'),
-        ("application/apply-patch+yaml", b"kind: Pod\n"),
+        ("application/json-patch+json", b"[]"),
+        ("application/apply-patch+yaml", b"just text"),
         ("text/plain", b"ok"),
-        ("application/cbor", b"\xd9\xd9\xf7\xa0"),
+        ("application/cbor", b"\xd9\xd9\xf7\x80"),
         ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", b"\x0a\x00"),
         ("", b"{}"),
     ],
-    ids=["json-patch", "yaml", "text", "cbor", "openapi", "none"],
+    ids=["json-patch", "empty-patch", "yaml", "text", "cbor", "openapi", "none"],
 )
 def test_other_content_has_no_object_and_is_no_error(content_type: str, body: bytes) -> None:
     found = asked(request("PATCH", f"{PODS}/p", body, content_type))
@@ -97,8 +184,13 @@ def test_a_protobuf_answer_is_the_object() -> None:
         ("application/json", b'{"a": ', "wanted JSON"),
         (PROTOBUF, kubernetes("example.org/v1", "Thing", b""), "'Thing' of 'example.org/v1'"),
         (PROTOBUF, pod_bytes("x")[:-3], "does not end"),
+        ("application/cbor", b"\xd9\xd9\xf7\xa1", "cut off"),
+        ("application/yaml", b"a: b: c", "wanted YAML"),
+        ("application/apply-patch+yaml", b'{"a": [}', "wanted YAML"),
+        ("application/json-patch+json", b'[{"op": "test"}, 3]', "a JSON patch"),
+        ("application/json-patch+json", b"{}", "a JSON patch"),
     ],
-    ids=["json", "kind", "bytes"],
+    ids=["json", "kind", "bytes", "cbor", "yaml", "apply", "operations", "patch"],
 )
 def test_a_body_that_cannot_be_read_is_told_and_the_request_still_stands(
     content_type: str, body: bytes, complaint: str

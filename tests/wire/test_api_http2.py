@@ -17,7 +17,7 @@ class Client:
 
     def __init__(self) -> None:
         self.talk = Talk()
-        self._client, self._server = Side(), Side()
+        self.client, self.server = Side(), Side()
         self.packets = self.talk.open() + self.talk.ask(client_start())
 
     def ask(self, stream: int, method: str, path: str, *, ends: bool = True) -> None:
@@ -25,14 +25,14 @@ class Client:
             (":method", method), (":scheme", "http"), (":path", path), (":authority", "k"),
             ("content-type", "application/json"),
         ]  # fmt: skip
-        self.send(self._client.headers(stream, listed, ends=ends), to_server=True)
+        self.send(self.client.headers(stream, listed, ends=ends), to_server=True)
 
     def answer(self, stream: int, status: str, *more: tuple[str, str], ends: bool = False) -> None:
         listed = [(":status", status), ("content-type", "application/json"), *more]
-        self.send(self._server.headers(stream, listed, ends=ends), to_server=False)
+        self.send(self.server.headers(stream, listed, ends=ends), to_server=False)
 
     def trailers(self, stream: int) -> None:
-        self.send(self._server.headers(stream, [("x-checksum", "1")], ends=True), to_server=False)
+        self.send(self.server.headers(stream, [("x-checksum", "1")], ends=True), to_server=False)
 
     def send(self, said: bytes, *, to_server: bool) -> None:
         self.packets += self.talk.say(said, to_server=to_server, cuts=[7, 50])
@@ -75,6 +75,51 @@ def test_trailers_and_interim_answers_are_no_answers() -> None:
     _, answer = client.seen()
     assert isinstance(answer, ApiResponse)
     assert (answer.status, answer.body_bytes) == (200, len(POD))
+    assert answer.trailers == {"x-checksum": "1"}
+
+
+def test_trailers_are_kept_in_both_directions_and_before_their_turn() -> None:
+    client = Client()
+    client.ask(1, "POST", "/api/v1/namespaces/d/pods", ends=False)
+    client.answer(1, "409")
+    client.send(data(1, b"{}"), to_server=False)
+    client.trailers(1)
+    client.send(data(1, POD), to_server=True)
+    client.send(client.client.headers(1, [("x-digest", "2")], ends=True), to_server=True)
+    answer, asked = client.seen()
+    assert isinstance(asked, ApiRequest)
+    assert isinstance(answer, ApiResponse)
+    assert (asked.trailers, asked.name) == ({"x-digest": "2"}, "p")
+    assert (answer.trailers, answer.body) == ({"x-checksum": "1"}, {})
+
+
+def test_trailers_of_a_watch_are_no_event() -> None:
+    client = Client()
+    client.ask(1, "GET", "/api/v1/pods?watch=1")
+    client.answer(1, "200")
+    client.send(data(1, EVENT), to_server=False)
+    client.trailers(1)
+    _, opened, event = client.seen()
+    assert isinstance(opened, ApiResponse)
+    assert isinstance(event, WatchEvent)
+    assert opened.trailers == {}
+
+
+def test_grpc_and_stray_headers_on_a_port_of_the_api_are_passed_over() -> None:
+    client = Client()
+    listed = [
+        (":method", "POST"),
+        (":path", "/some.Service/Call"),
+        ("content-type", "application/grpc+proto"),
+    ]
+    client.send(client.client.headers(1, listed), to_server=True)
+    client.send(data(1, b"\xff" * 9, ends=True), to_server=True)
+    client.answer(1, "200")
+    client.trailers(1)
+    client.ask(3, "GET", "/version")
+    client.send(client.server.headers(3, [("no-status", "1")]), to_server=False)
+    client.answer(3, "200", ends=True)
+    assert [each.stream for each in client.seen()] == [3, 3]
 
 
 def test_an_answer_before_the_end_of_its_request_waits_for_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kubewitness.model.observation import ApiRequest, ApiResponse, Observation, Undecoded
 from kubewitness.wire.errors import DecodeError
-from kubewitness.wire.http1 import End, Head, MessageReader, Piece
+from kubewitness.wire.http1 import End, Head, MessageReader, Piece, Trailers
 from kubewitness.wire.spans import Span
 from tests.wire.traffic import RST, Talk, chunked, feed, history, request, response
 
@@ -20,7 +20,7 @@ def answers(seen: list[Observation] | tuple[Observation, ...]) -> list[tuple[str
     return [(o.request.path, o.status, o.body) for o in seen if isinstance(o, ApiResponse)]
 
 
-def parts(wire: bytes, answered: str = "", *, close: bool = False) -> list[Head | Piece | End]:
+def parts(wire: bytes, answered: str = "", *, close: bool = False) -> list[Head | Piece | Trailers | End]:
     reader = MessageReader()
     reader.append(wire, SPAN)
     if close:

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,8 @@ from tests.wire.traffic import (
     watch_head,
 )
 
-PROTOBUF = "application/vnd.kubernetes.protobuf;stream=watch"
+PROTOBUF, CBOR = "application/vnd.kubernetes.protobuf;stream=watch", "application/cbor-seq"
+Coding = tuple[Callable[[int, str], bytes], str]
 Compress = Callable[[list[bytes]], list[bytes]]
 WATCH = request("GET", "/api/v1/pods?watch=true&resourceVersion=1")
 
@@ -40,6 +42,20 @@ def line(n: int, kind: str = "ADDED") -> bytes:
 def frame(n: int, kind: str = "ADDED") -> bytes:
     event = proto((1, kind), (2, proto((1, pod_bytes(f"p{n}")))))
     return len(event).to_bytes(4, "big") + event
+
+
+def item(n: int, kind: str = "ADDED") -> bytes:
+    """As Kubernetes writes it: texts as byte strings, and an object of its own within the event."""
+    metadata = {b"name": f"p{n}".encode(), b"uid": b"\xff" * n}
+    pod = cbor2.CBORTag(55799, {b"kind": b"Pod", b"metadata": metadata})
+    return cbor2.dumps(cbor2.CBORTag(55799, {b"type": kind.encode(), b"object": pod}))
+
+
+ENCODED = pytest.mark.parametrize(
+    ("encode", "kind"),
+    [(line, "application/json"), (frame, PROTOBUF), (item, CBOR)],
+    ids=["json", "protobuf", "cbor"],
+)
 
 
 def opened(content_type: str = "application/json") -> tuple[Talk, list[bytes]]:
@@ -57,9 +73,7 @@ def events(seen: list[Observation] | tuple[Observation, ...]) -> list[tuple[int,
     return [(o.position, o.type, o.object["metadata"]["name"]) for o in seen if isinstance(o, WatchEvent)]
 
 
-@pytest.mark.parametrize(
-    ("encode", "kind"), [(line, "application/json"), (frame, PROTOBUF)], ids=["json", "protobuf"]
-)
+@ENCODED
 def test_an_event_comes_out_with_its_last_byte_while_the_watch_is_open(encode: object, kind: str) -> None:
     assert callable(encode)
     talk, packets = opened(kind)
@@ -75,9 +89,7 @@ def test_an_event_comes_out_with_its_last_byte_while_the_watch_is_open(encode: o
     assert seen[0].receiver.role == "kube-scheduler"
 
 
-@pytest.mark.parametrize(
-    ("encode", "kind"), [(line, "application/json"), (frame, PROTOBUF)], ids=["json", "protobuf"]
-)
+@ENCODED
 def test_two_thousand_events_split_at_odd_places(encode: object, kind: str) -> None:
     assert callable(encode)
     talk, packets = opened(kind)
@@ -90,9 +102,9 @@ def test_two_thousand_events_split_at_odd_places(encode: object, kind: str) -> N
 
 
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), protobuf=st.booleans())
-def test_borders_of_chunks_and_segments_mean_nothing(data: st.DataObject, protobuf: bool) -> None:
-    encode, kind = (frame, PROTOBUF) if protobuf else (line, "application/json")
+@given(data=st.data(), coding=st.sampled_from([(frame, PROTOBUF), (line, "application/json"), (item, CBOR)]))
+def test_borders_of_chunks_and_segments_mean_nothing(data: st.DataObject, coding: Coding) -> None:
+    encode, kind = coding
     body = b"".join(encode(n, kind) for n, kind in enumerate(["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]))
     borders = sorted(data.draw(st.sets(st.integers(1, len(body) - 1), max_size=8)))
     chunks = [body[low:high] for low, high in zip([0, *borders], [*borders, len(body)], strict=True)]
@@ -150,8 +162,8 @@ def test_one_bad_event_is_told_and_the_next_is_read(bad: bytes, why: str) -> Non
 
 @pytest.mark.parametrize(
     ("content_type", "extra"),
-    [("application/cbor-seq", ""), ("application/json", "Content-Encoding: br\r\n")],
-    ids=["cbor", "brotli"],
+    [("application/yaml", ""), ("application/cbor", ""), ("application/json", "Content-Encoding: br\r\n")],
+    ids=["yaml", "one-cbor", "brotli"],
 )
 def test_a_watch_that_cannot_be_read_is_told_once(content_type: str, extra: str) -> None:
     talk = Talk()
@@ -160,6 +172,32 @@ def test_a_watch_that_cannot_be_read_is_told_once(content_type: str, extra: str)
     found = history(packets)
     assert [type(o) for o in found.observations[1:]] == [ApiResponse, Undecoded]
     assert "cannot be read" in found.missing[0]
+
+
+def test_bad_events_in_cbor_are_told_and_the_next_is_read() -> None:
+    talk, packets = opened(CBOR)
+    bad = [cbor2.dumps(each) for each in ({b"type": b"ADDED"}, -1, {b"object": {}, b"type": 1})]
+    found = history(packets + talk.answer(chunked([item(1), *bad, item(5)])))
+    assert events(found.observations) == [(1, "ADDED", "p1"), (5, "ADDED", "p5")]
+    assert [isinstance(each, Undecoded) for each in found.observations].count(True) == 3
+
+
+def test_what_is_no_sequence_of_cbor_ends_what_is_read() -> None:
+    talk, packets = opened(CBOR)
+    found = history(packets + talk.answer(chunked([item(1), b"\xff\xff", item(2)])))
+    assert events(found.observations) == [(1, "ADDED", "p1")]
+    assert "no end of its own" in found.connections[0].why_incomplete
+    assert found.missing
+
+
+@pytest.mark.parametrize(("note", "ends"), [("true", True), ("false", False), (None, False)])
+def test_a_streaming_list_ends_with_a_bookmark_that_says_so(note: str | None, ends: bool) -> None:
+    talk, packets = opened()
+    annotations = {"k8s.io/initial-events-end": note} if note else None
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"annotations": annotations}}}
+    found = history(packets + talk.answer(chunked([line(1), json.dumps(bookmark).encode() + b"\n"])))
+    told = [each.ends_list for each in found.observations if isinstance(each, WatchEvent)]
+    assert told == [False, ends]
 
 
 def gzipped(events: list[bytes]) -> list[bytes]:
