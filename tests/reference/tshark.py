@@ -53,7 +53,8 @@ def http1(capture: Path, keys: Path | None = None) -> list[Message]:
             elif not _WATCHED.search(_text(layer, "http.response_for.uri")):
                 status = int(_text(layer, "http.response.code"))
                 found.append(Message((ends[1], ends[0]), 0, "", "", status, body))
-    return found
+    # It finds HTTP on any port, such as that of a kubelet's health.
+    return [each for each in found if each.connection[1][1] in (*PORTS_HTTP1, 6443)]
 
 
 def http2(capture: Path, keys: Path | None = None) -> list[Message]:
