@@ -9,12 +9,12 @@ from kubewitness.capture.files import CaptureFile
 from kubewitness.model.observation import UNKNOWN
 from kubewitness.wire.decoder import Decoder
 from kubewitness.wire.http1 import Head, MessageReader, Piece
-from kubewitness.wire.packet import segment
 from kubewitness.wire.spans import Span
 from kubewitness.wire.tcp import Reassembler
 from kubewitness.wire.tls import KeyLog, TlsConversation
 from kubewitness.wire.towards import Towards
 from tests.bench.peers import Message
+from tests.reference.ours import reassemble
 from tests.wire.traffic import API, API_TLS
 
 
@@ -66,12 +66,7 @@ class _Http:
 def http(capture: Path) -> list[Message]:
     """File, packets, streams, messages: as much as the peers do."""
     told: list[Message] = []
-    reassembler = Reassembler(frozenset({API}), lambda _: _Http(told))
-    with capture.open("rb") as file:
-        packets = CaptureFile(file, str(capture))
-        while (packet := packets.next()) is not None:
-            if found := segment(packet.data, packet.link):
-                reassembler.accept(packets.packets, packet.time_ns, found)
+    reassemble(capture, Reassembler(frozenset({API}), lambda _: _Http(told)))
     return told
 
 
@@ -123,12 +118,7 @@ def tls(capture: Path, secrets: Path) -> list[bytes]:
     """What was said under TLS: by the client, by the server."""
     keys, said = KeyLog(), {Towards.SERVER: list[bytes](), Towards.CLIENT: list[bytes]()}
     keys.learn(secrets.read_text())
-    reassembler = Reassembler(frozenset({API_TLS}), lambda _: _Tls(keys, said))
-    with capture.open("rb") as file:
-        packets = CaptureFile(file, str(capture))
-        while (packet := packets.next()) is not None:
-            if found := segment(packet.data, packet.link):
-                reassembler.accept(packets.packets, packet.time_ns, found)
+    reassemble(capture, Reassembler(frozenset({API_TLS}), lambda _: _Tls(keys, said)))
     return [b"".join(parts) for parts in said.values()]
 
 

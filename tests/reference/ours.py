@@ -100,10 +100,14 @@ def http2(capture: Path, keys: KeyLog | None = None) -> list[Message]:
 
         return _Told(Opening(handler))
 
-    reassembler = Reassembler(frozenset({2379, 6443}), consumer)
+    reassemble(capture, Reassembler(frozenset({2379, 6443}), consumer))
+    return told
+
+
+def reassemble(capture: Path, reassembler: Reassembler) -> None:
+    """Every packet of a capture through a reassembler, whose consumers then have had all of it."""
     with capture.open("rb") as file:
         packets = CaptureFile(file, str(capture))
         while (packet := packets.next()) is not None:
             if found := segment(packet.data, packet.link):
                 reassembler.accept(packets.packets, packet.time_ns, found)
-    return told
