@@ -54,7 +54,7 @@ def compile_into(folder: Path, root: Path) -> list[str]:
 class CompiledDecoder(BuildHookInterface):  # type: ignore[type-arg]
     """Adds the libraries to a wheel."""
 
-    _folder: Path | None = None
+    _made: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
         return ["mypy>=2.4", "setuptools>=65"]
@@ -65,11 +65,14 @@ class CompiledDecoder(BuildHookInterface):  # type: ignore[type-arg]
         if not shutil.which(os.environ.get("CC", "cc")):
             self.app.display_warning("no C compiler: the decoder is not compiled, and about half as fast")
             return
-        self._folder = Path(tempfile.mkdtemp(prefix="kubewitness-wheel-"))
-        for library in compile_into(self._folder, Path(self.root)):
-            build_data["force_include"][str(self._folder / library)] = library
+        self._made = tempfile.TemporaryDirectory(
+            prefix="kubewitness-wheel-"
+        )  # removed if the build fails, too
+        folder = Path(self._made.name)
+        for library in compile_into(folder, Path(self.root)):
+            build_data["force_include"][str(folder / library)] = library
         build_data["pure_python"], build_data["infer_tag"] = False, True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        if self._folder:
-            shutil.rmtree(self._folder)
+        if self._made:
+            self._made.cleanup()

@@ -226,9 +226,8 @@ def processes(relative: str) -> set[int]:
     """Those in a group or in any below it. Groups of containers come and go while they are looked at."""
     found: set[int] = set()
     for top in control_groups(relative):
-        for group, _, _ in os.walk(
-            top
-        ):  # unlike a glob's, its way past a directory that is gone is not an error
+        # Unlike a glob, a walk goes on where a directory is gone.
+        for group, _, _ in os.walk(top):
             try:
                 found.update(map(int, Path(group, "cgroup.procs").read_text().split()))
             except OSError as error:
