@@ -69,6 +69,16 @@ class Chain:
     told: Link | None = None
     running: Link | None = None
 
+    @property
+    def committed(self) -> Link | None:
+        """The first sign that the pod is stored: etcd's answer and its watch event race each other."""
+        return _earlier(self.stored, self.watched)
+
+    @property
+    def binding_committed(self) -> Link | None:
+        """The same of the binding."""
+        return _earlier(self.bound, self.rewatched)
+
     def lacks(self, *links: str) -> list[str]:
         """Those of ``links`` that were not seen, in words."""
         return [_WORDS[each] for each in links or LINKS if getattr(self, each) is None]
@@ -163,6 +173,10 @@ def _first(chain: Chain, link: str, seen: Observation) -> None:
     if getattr(chain, link) is None:
         times = Link(seen.started_ns, seen.time_ns, seen.first_frame, seen.last_frame)
         setattr(chain, link, times)
+
+
+def _earlier(one: Link | None, other: Link | None) -> Link | None:
+    return min((each for each in (one, other) if each), key=lambda each: each.time_ns, default=None)
 
 
 def _node(pod: ApiObject | None) -> str:

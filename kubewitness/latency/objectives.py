@@ -73,10 +73,10 @@ class Calls:
             took = seen.time_ns - seen.request.started_ns
             self._samples.setdefault(kind, []).append((seen.request.started_ns, took, seen.last_frame))
 
-    def __iter__(self) -> Iterator[tuple[Call, Distribution]]:
-        """By kind of call, the most frequent first."""
+    def __iter__(self) -> Iterator[tuple[Call, tuple[tuple[int, int], ...]]]:
+        """By kind of call, the most frequent first: when each began, and what it took."""
         for kind, samples in sorted(self._samples.items(), key=lambda each: (-len(each[1]), each[0])):
-            yield kind, Distribution.of(took for _, took, _ in samples)
+            yield kind, tuple((at, took) for at, took, _ in samples)
 
     def violations(self) -> Iterator[Violation]:
         """The kinds of call whose 99th percentile was above its bound in any window of five minutes."""
