@@ -1,0 +1,110 @@
+"""Loads that several rows are measured by, each carried out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from fixtures.loads import Loaded, load, make_nodes
+from fixtures.stage import Stage
+from kubewitness.clusters import simulated
+from kubewitness.latency import arrivals
+from kubewitness.reporting.plugin import SPECS
+from suites.latency.pods import TAINT, WORKLOADS, pod
+from suites.ordering.pods import pause_pod
+
+_SEED = 1
+#: Workloads are compared where nodes neither lack nor are what takes the time.
+WORKLOAD_NODES = 100
+_TAINTED = 10  # one node of so many
+#: Pods per second on real nodes, each gone after a while: a pod takes processor time of its node there.
+_REAL_RATE, _REAL_PODS, _REAL_LIFE_S = 1.0, 60, 20.0
+_CHURN_S = 2.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    specs = metafunc.config.stash[SPECS]
+    if "scale" in metafunc.fixturenames:
+        scales = sorted({number for spec in specs for number in spec.simulated})
+        metafunc.parametrize("scale", scales, indirect=True, scope="module")
+    if "workload" in metafunc.fixturenames:
+        metafunc.parametrize("workload", [*WORKLOADS, "churn"], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def grow(stage: Stage) -> Callable[[int], None]:
+    """Adds simulated nodes until there are so many."""
+    numbers = count(1)
+    made: list[int] = []
+
+    def until(wanted: int) -> None:
+        fresh = [next(numbers) for _ in range(wanted - len(made))]
+        made.extend(fresh)
+        make_nodes(
+            stage.scene(f"grow to {wanted} nodes"),
+            [simulated.node(n, taints=() if n % _TAINTED else (TAINT,)) for n in fresh],
+        )
+
+    return until
+
+
+@pytest.fixture(scope="module")
+def scale(request: pytest.FixtureRequest, grow: Callable[[int], None]) -> int:
+    """So many simulated nodes."""
+    grow(request.param)
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def size(pytestconfig: pytest.Config) -> int:
+    return int(pytestconfig.getoption("load_pods"))
+
+
+@pytest.fixture(scope="module")
+def rate(pytestconfig: pytest.Config) -> float:
+    return float(pytestconfig.getoption("load_rate"))
+
+
+@pytest.fixture(scope="module")
+def steady(stage: Stage, scale: int, size: int, rate: float) -> Loaded:
+    """Independent arrivals at a rate that the scheduler keeps up with."""
+    facts = {"arrivals": "Poisson", "rate (1/s)": rate, "nodes": scale}
+    offsets = arrivals.poisson(rate, size, _SEED)
+    return load(
+        stage.scene(f"steady, {scale} nodes"), f"{scale} nodes", pod, size, offsets_ns=offsets, facts=facts
+    )
+
+
+@pytest.fixture(scope="module")
+def burst(stage: Stage, scale: int, size: int) -> Loaded:
+    """As many as the API server takes, as fast as it takes them."""
+    facts = {"arrivals": "as fast as answered", "nodes": scale}
+    return load(stage.scene(f"burst, {scale} nodes"), f"{scale} nodes", pod, size, facts=facts)
+
+
+@pytest.fixture(scope="module")
+def workload(
+    request: pytest.FixtureRequest, stage: Stage, grow: Callable[[int], None], size: int, rate: float
+) -> Loaded:
+    """The same for pods of one kind, or with each pod gone soon after."""
+    kind: str = request.param
+    grow(WORKLOAD_NODES)
+    facts = {"arrivals": "Poisson", "rate (1/s)": rate, "nodes": WORKLOAD_NODES, "workload": kind}
+    return load(
+        stage.scene(f"workload {kind}"), kind, WORKLOADS.get(kind, pod), size,
+        offsets_ns=arrivals.poisson(rate, size, _SEED), facts=facts,
+        churn_s=_CHURN_S if kind == "churn" else None,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def started(stage: Stage) -> Loaded:
+    """Pods that run, on real nodes, one a second. The client's watch tells of each once it runs."""
+    facts = {"arrivals": "constant", "rate (1/s)": _REAL_RATE, "nodes": stage.spec.nodes}
+    return load(
+        stage.scene("started"), "real nodes", pause_pod, _REAL_PODS,
+        offsets_ns=arrivals.constant(_REAL_RATE, _REAL_PODS), watch="status.phase=Running", facts=facts,
+        churn_s=_REAL_LIFE_S,
+    )  # fmt: skip

@@ -1,0 +1,35 @@
+"""A local cluster with simulated nodes, driven as the suites drive theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fixtures.loads import make_nodes
+from fixtures.script import Script
+from fixtures.stage import Stage
+from kubewitness.assets import SIMULATED, resolve
+from kubewitness.clusters import simulated
+from kubewitness.clusters.local import LocalCluster
+from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+
+VERSION = "1.37"
+
+
+@contextmanager
+def staged(
+    evidence: Path, setup: Setup, nodes: int, *, flags: Sequence[str] = (), also: Sequence[str] = ()
+) -> Iterator[tuple[Stage, LocalCluster]]:
+    """``flags`` are more of the API server's, ``also`` names more assets."""
+    assets = resolve(VERSION, [*SIMULATED, *also], progress=print)
+    spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, setup, Topology.SIMULATED, 0)
+    cluster = LocalCluster(spec, assets, evidence, lambda _: None, apiserver_flags=tuple(flags))
+    cluster.start()
+    try:
+        stage = Stage(spec, evidence, Script(evidence / "script.jsonl", replaying=False), cluster)
+        make_nodes(stage.scene("nodes"), simulated.nodes(nodes))
+        yield stage, cluster
+        stage.reading.close()
+    finally:
+        cluster.stop()
