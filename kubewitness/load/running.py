@@ -1,0 +1,314 @@
+"""A load while it runs: which request goes when on which connection, and what came back."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import select
+from collections import deque
+from typing import Final
+
+from kubewitness.load import clock
+from kubewitness.load.answers import Answer, Events, octets, watching
+from kubewitness.load.links import Link
+from kubewitness.load.plan import CLOSED, Delivered, Outcome, Plan, PlanError, Sent
+from kubewitness.load.pool import Ended, Held, Pool, Server, told
+
+#: What the server may take for the first connections and the watch.
+START_NS: Final = 10_000_000_000
+#: The first request is due so long after all is ready.
+LEAD_NS: Final = 2_000_000
+#: Waiting for a time ends tens of microseconds late, more on an idle processor. So the end of it is spent on
+#: asking over and over; for this long, but at most a tenth of what is between two requests.
+SPIN_NS: Final = 200_000
+_SPIN_SHARE: Final = 10
+#: Events that are handled before it is looked again at what is due.
+_AT_ONCE: Final = 16
+_MANY: Final = 1024
+_FILES: Final = 64  # open for anything but connections
+
+
+class Running:
+    """One load. ``owner`` is a file that comes to its end if the load is to be ended; -1 for none."""
+
+    def __init__(self, plan: Plan, owner: int = -1) -> None:
+        self._plan = plan
+        self._closed = plan.loop == CLOSED
+        most = plan.connections
+        if self._closed:
+            most = min(most, plan.concurrency, max(1, len(plan.requests)))
+        _allow_files(most + _FILES)
+        self._wait = clock.Waiting()
+        self._owner = owner
+        if owner >= 0:
+            self._wait.register(owner, select.EPOLLIN)
+        self._server = Server(plan)
+        self._pool = Pool(self._server, self._wait, most, most if self._closed else plan.ahead)
+        self._octets = [octets(each, self._server.netloc, plan.accept) for each in plan.requests]
+        count = len(plan.requests)
+        self._intended: list[int] = [0] * count
+        self._sent: list[int | None] = [None] * count
+        self._answered: list[int | None] = [None] * count
+        self._status: list[int | None] = [None] * count
+        self._over = 0  # requests that are answered, or will never be
+        self._due: deque[int] = deque()  # by number, requests that no connection is free for
+        self._events = Events()
+        self._told: dict[str, tuple[int, str]] = {}
+        self._watch_ended = ""
+
+    def run(self) -> Outcome:
+        """Raises ClusterError if the server cannot be reached, PlanError if it refuses the watch."""
+        self._prepare()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        clock.wake_up_punctually()
+        ahead = clock.ahead_ns()
+        began = clock.now() + LEAD_NS
+        until = began + int(self._plan.within_s * 1e9)
+        try:
+            self._closed_loop(until) if self._closed else self._open_loop(began, until)
+        finally:
+            self._pool.close()
+        ended = clock.now()
+        return self._outcome(began, ended, ahead)
+
+    # Before the start
+
+    def _prepare(self) -> None:
+        until = clock.now() + START_NS
+        if self._plan.watch:
+            held = self._pool.add(self._open_first(), Answer(self._events.feed), watching=True)
+            while not held.answer.status:
+                self._step(until, "the watch's answer", until)
+                self._check_watch(held)
+            self._server.keep_session(held.link)
+        while not self._pool.complete:
+            self._pool.want(0)
+            if self._pool.trouble:
+                raise self._server.unreachable(self._pool.trouble)
+            self._step(until, "connections to be open", until)
+
+    def _open_first(self) -> Link:
+        try:
+            return self._server.open()
+        except OSError as error:
+            raise self._server.unreachable(error) from error
+
+    def _check_watch(self, held: Held) -> None:
+        if self._pool.trouble:
+            raise self._server.unreachable(self._pool.trouble)
+        status = held.answer.status
+        if status and status != 200:
+            raise PlanError(f"a load's watch: wanted the status 200 for {self._plan.watch}, found {status}")
+        if self._watch_ended:
+            raise self._server.unreachable(f"the watch {self._watch_ended}")
+
+    def _step(self, when: int, what: str, until: int) -> None:
+        for fd, mask in self._wait.until(when, _AT_ONCE):
+            self._handle(fd, mask)
+        self._pool.bury()
+        if clock.now() >= until:
+            raise self._server.unreachable(f"waited {START_NS / 1e9:g} s for {what}")
+
+    # Loops
+
+    def _open_loop(self, began: int, until: int) -> None:
+        offsets = [each.offset_ns for each in self._plan.requests]
+        coming = deque(sorted(range(len(offsets)), key=offsets.__getitem__))
+        for number, offset in enumerate(offsets):
+            self._intended[number] = began + offset
+        now = clock.now
+        wait, handle, intended = self._wait.until, self._handle, self._intended
+        pool, due = self._pool, self._due
+        if coming:
+            between = offsets[coming[-1]] // len(offsets)
+            self._wait.spin_ns = min(SPIN_NS, between // _SPIN_SHARE)
+        while not self._done() and (at := now()) < until:
+            while coming and intended[coming[0]] <= at:
+                due.append(coming.popleft())
+                self._pump()
+                at = now()
+            when = intended[coming[0]] if coming else until
+            for fd, mask in wait(pool.again_at(len(due), when), _AT_ONCE):
+                handle(fd, mask)
+            pool.bury()
+            if due or pool.broken:
+                self._pump()
+
+    def _closed_loop(self, until: int) -> None:
+        self._due.extend(range(len(self._octets)))
+        while not self._done() and clock.now() < until:
+            self._pump()
+            when = self._pool.again_at(len(self._due), until)
+            for fd, mask in self._wait.until(when, _MANY):
+                self._handle(fd, mask)
+            self._pool.bury()
+
+    def _done(self) -> bool:
+        if self._over < len(self._octets):
+            return False
+        return len(self._told) >= self._plan.deliveries or bool(self._watch_ended)
+
+    def _pump(self) -> None:
+        """Sends what is due, as far as there are connections."""
+        free, due = self._pool.free, self._due
+        while due and free:
+            self._send(free.pop(), due.popleft())
+        self._pool.want(len(due))
+
+    def _send(self, held: Held, number: int) -> None:
+        held.request = number
+        held.answer.expect()
+        link = held.link
+        try:
+            sealed = link.seal(self._octets[number])
+            self._sent[number] = clock.now()
+            link.push(sealed)
+        except OSError as error:
+            self._lose(held, error)
+            return
+        if link.unsent:
+            self._pool.watch_for(held)
+
+    # Events
+
+    def _handle(self, fd: int, mask: int) -> None:
+        held = self._pool.held.get(fd)
+        if held is None:
+            self._look_at_owner(fd)
+            return
+        try:
+            if not held.link.ready:
+                self._open(held)
+            else:
+                self._exchange(held, mask)
+        except OSError as error:
+            self._lose(held, error)
+
+    def _look_at_owner(self, fd: int) -> None:
+        # Anything else is a connection that was closed when its event had been fetched already.
+        if fd == self._owner and not os.read(fd, 1):
+            raise Ended("with the process that started it")
+
+    def _open(self, held: Held) -> None:
+        held.link.advance()
+        if held.link.ready:
+            if held.watching:
+                held.link.push(held.link.seal(watching(self._plan.watch or "", self._server.netloc)))
+            else:
+                self._pool.opened(held)
+        self._pool.watch_for(held)
+
+    def _exchange(self, held: Held, mask: int) -> None:
+        link = held.link
+        if mask & select.EPOLLOUT:
+            link.flush()
+            self._pool.watch_for(held)
+        if mask & ~select.EPOLLOUT:
+            data = link.receive()
+            at = clock.now()
+            if held.watching:
+                self._deliver(held, data, at)
+            elif data and held.answer.feed(data):
+                self._finish(held, at)
+            elif link.over:
+                if held.request >= 0 and held.answer.end():
+                    self._finish(held, at)
+                else:
+                    self._lose(held, "the server closed the connection")
+
+    def _finish(self, held: Held, at: int) -> None:
+        """An answer is complete."""
+        number, held.request = held.request, -1
+        if number < 0:
+            self._lose(held, "the server answered what nobody asked")
+            return
+        self._answered[number], self._status[number] = at, held.answer.status
+        self._over += 1
+        if held.answer.closes or held.link.over:
+            self._lose(held, "the server closed the connection")
+            return
+        self._server.keep_session(held.link)
+        if self._due:
+            self._send(held, self._due.popleft())
+        else:
+            self._pool.free.append(held)
+
+    def _lose(self, held: Held, error: object) -> None:
+        """A connection is no more. Its request is sent again if the kernel had taken nothing of it."""
+        if held.link.fileno not in self._pool.held:
+            return
+        self._pool.drop(held, error)
+        if held.watching:
+            self._watch_ended = self._watch_ended or f"ended: {told(error)}"
+        if held.request >= 0:
+            if held.link.untouched:
+                self._sent[held.request] = None
+                self._due.appendleft(held.request)
+            else:
+                self._over += 1
+
+    def _deliver(self, held: Held, data: bytes, at: int) -> None:
+        ended = data and held.answer.feed(data)
+        try:
+            for kind, name in self._events.take():
+                if name and name not in self._told:
+                    self._told[name] = (at, kind)
+        except (ValueError, LookupError, TypeError) as error:
+            self._lose(held, f"it told {error}")
+            return
+        if ended or held.link.over:
+            self._lose(held, "the server ended it")
+
+    # After the end
+
+    def _outcome(self, began: int, ended: int, ahead: int) -> Outcome:
+        intended = self._sent if self._closed else self._intended
+        sent = [
+            Sent(request.name, request.method, (intended[number] or ended) + ahead,
+                 _moved(self._sent[number], ahead), _moved(self._answered[number], ahead),
+                 self._status[number])
+            for number, request in enumerate(self._plan.requests)
+        ]  # fmt: skip
+        return Outcome(
+            began_ns=began + ahead,
+            ended_ns=ended + ahead,
+            clock_shift_ns=clock.ahead_ns() - ahead,
+            connections=self._pool.used,
+            loop=self._plan.loop,
+            reconnected=self._pool.reconnected,
+            missing=self._missing(),
+            sent=sent,
+            delivered=[Delivered(name, at + ahead, kind) for name, (at, kind) in self._told.items()],
+        )
+
+    def _missing(self) -> str:
+        lacks = []
+        if unsent := self._sent.count(None):
+            lacks.append(f"{unsent} of {len(self._sent)} requests were not sent")
+        if unanswered := self._answered.count(None) - unsent:
+            lacks.append(f"{unanswered} of {len(self._sent)} requests were sent and not answered")
+        if len(self._told) < self._plan.deliveries:
+            found = f"the watch told of {len(self._told)} of {self._plan.deliveries} names"
+            lacks.append(f"{found}, and {self._watch_ended}" if self._watch_ended else found)
+        if not lacks:
+            return ""
+        trouble = f"; last trouble with a connection: {self._pool.trouble}" if self._pool.trouble else ""
+        return f"within {self._plan.within_s:g} s {'; '.join(lacks)}{trouble}"
+
+
+def _moved(at: int | None, ahead: int) -> int | None:
+    return None if at is None else at + ahead
+
+
+def _allow_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise PlanError(
+            f"a load's connections: {wanted - _FILES} are wanted, but this host lets a process open"
+            f" {hard} files; take fewer, or raise `ulimit -Hn`"
+        )
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
