@@ -42,6 +42,11 @@ class InsecurePort(enum.StrEnum):
 class Topology(enum.StrEnum):
     MINIMAL = "minimal"
     STANDARD = "standard"
+    SIMULATED = "simulated"  # no real node, but any number of Node objects without one
+
+
+#: The topologies of a run that names none.
+USUAL_TOPOLOGIES = (Topology.MINIMAL, Topology.STANDARD)
 
 
 def unique_name(engine: EngineName, setup: Setup) -> str:

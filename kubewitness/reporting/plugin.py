@@ -18,14 +18,23 @@ from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.existing import Access, discover
 from kubewitness.clusters.mounting import mountable
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
-from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, Topology, unique_name
-from kubewitness.model.needs import offered
+from kubewitness.model.cluster import (
+    USUAL_TOPOLOGIES,
+    ClusterSpec,
+    EngineName,
+    Provider,
+    Setup,
+    Topology,
+    unique_name,
+)
+from kubewitness.model.needs import needed, offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
 from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
 EXIT_BROKEN, EXIT_USAGE, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 2, 3, 4
 _NODES, _KIND_WORKERS = 3, 2
+_FIXED_NODES = {Topology.MINIMAL: 1, Topology.SIMULATED: 0}
 ROOT = Path(__file__).parents[2]
 IMAGES = {"witness": WITNESS, "pause": PAUSE}
 RESULTS = pytest.StashKey[Results]()
@@ -51,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--topology",
         action="append",
         choices=[str(each) for each in Topology],
-        help="may be repeated; default: both",
+        help="may be repeated; default: minimal and standard",
     )
     group.addoption(
         "--nodes", type=int, help="nodes of the standard topology (default: 3, workers of kind: 2)"
@@ -116,15 +125,18 @@ def pytest_configure(config: pytest.Config) -> None:
             " out"
         )
     kind = provider == Provider.KIND
-    if kind and Topology.MINIMAL in (config.getoption("topology") or ()):
-        raise pytest.UsageError("--topology minimal: provider kind makes clusters of the standard topology")
+    topologies = config.getoption("topology") or USUAL_TOPOLOGIES
+    if kind and (others := set(config.getoption("topology") or ()) - {Topology.STANDARD}):
+        raise pytest.UsageError(
+            f"--topology {min(others)}: provider kind makes clusters of the standard topology"
+        )
+    if config.getoption("nodes") is not None and not kind and set(topologies) == {Topology.SIMULATED}:
+        raise pytest.UsageError("--nodes: the simulated topology has no real node; its tests make their own")
     if config.getoption("node_image") and not kind:
         raise pytest.UsageError("--node-image: only provider kind makes nodes of an image")
     if config.getoption("engine") and not kind:
         raise pytest.UsageError("--engine: only provider kind runs nodes in a container engine")
-    if config.getoption("emulated_nodes") and (
-        kind or access(config) or config.getoption("topology") == [Topology.MINIMAL]
-    ):
+    if config.getoption("emulated_nodes") and (kind or access(config) or Topology.STANDARD not in topologies):
         raise pytest.UsageError(
             "--emulated-nodes: only the clusters of provider local and topology standard have any"
         )
@@ -196,12 +208,13 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
     return [
         ClusterSpec(
             version, Provider.LOCAL, Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes") or _NODES, mountable(),
-            emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
+            _FIXED_NODES.get(topology, config.getoption("nodes") or _NODES),
+            () if topology == Topology.SIMULATED else mountable(),
+            emulated=config.getoption("emulated_nodes") if topology == Topology.STANDARD else 0,
             key_log=setup == Setup.TLS and config.getoption("key_log"),
         )
         for setup in setups
-        for topology in config.getoption("topology") or list(Topology)
+        for topology in config.getoption("topology") or USUAL_TOPOLOGIES
     ]  # fmt: skip
 
 
@@ -250,7 +263,7 @@ def lacking(item: pytest.Item) -> list[str]:
     declared, spec = declared_by(item), spec_of(item)
     if declared is None or spec is None:
         return []
-    missing = sorted(declared.needs - offered(spec))
+    missing = sorted(needed(declared.needs) - offered(spec))
     if not declared.holds_in(parse_minor(spec.version)):
         missing.append(f"Kubernetes {declared.since or '…'} to {declared.until or '…'}")
     return missing

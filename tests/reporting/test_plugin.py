@@ -92,6 +92,21 @@ def test_what_a_cluster_lacks_is_not_run(run: Run) -> None:
     assert [row["reason"] for row in results["results"]] == ["tls-keys", "Kubernetes 1.99 to …"]
 
 
+def test_what_is_not_for_simulated_nodes_is_not_run_on_them(run: Run) -> None:
+    code, _, results = run(
+        {"body": "pass"}, {"body": "pass", "needs": {"simulated-nodes"}}, options=("--topology", "simulated")
+    )
+    verdicts = {(row["id"], row["cluster"]): row["reason"] or row["verdict"] for row in results["results"]}
+    assert code == 0
+    assert verdicts == {
+        ("area/t0", "insecure-standard"): "passed",
+        ("area/t0", "insecure-simulated"): "real-nodes",
+        ("area/t1", "insecure-standard"): "simulated-nodes",
+        ("area/t1", "insecure-simulated"): "passed",
+    }
+    assert [each["nodes"] for each in results["clusters"]] == [3, 0]
+
+
 def test_a_broken_behaviour_says_what_and_how_to_judge_again(run: Run) -> None:
     _, printed, _ = run({"body": BROKEN})
     for said in ("area/t0 (required) is broken", "wanted: this", "saw:    that", "judge again: kubewitness"):
@@ -118,6 +133,7 @@ def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
             ("--key-log", "--setup", "insecure"),
             "--key-log: only the clusters of provider local and setup tls",
         ),
+        (("--provider", "kind", "--topology", "simulated"), "--topology simulated: provider kind makes"),
         (("--engine", "docker"), "--engine: only provider kind runs nodes in a container engine"),
         (("--image", "other=x"), "NAME one of witness, pause"),
         (("--replay", "/absent"), "--replay: /absent holds no results.json"),

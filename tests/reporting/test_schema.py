@@ -21,6 +21,15 @@ def test_the_sample_is_valid(sample: Results) -> None:
     schema.validate(sample)
 
 
+def test_a_cluster_may_tell_what_its_components_allow_themselves(sample: Results) -> None:
+    told: Results = {"kube-scheduler": {"qps": 5000, "burst": 10000}, "kwok": {"qps": None, "burst": None}}
+    sample["clusters"][0]["client_limits"] = told
+    schema.validate(sample)
+    del told["kwok"]["burst"]
+    with pytest.raises(schema.InvalidResultsError, match=r"client_limits\.kwok"):
+        schema.validate(sample)
+
+
 def drop_verdict(results: Results) -> None:
     del results["results"][0]["verdict"]
 
