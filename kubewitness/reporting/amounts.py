@@ -11,12 +11,15 @@ _NONE = "\N{EN DASH}"
 
 
 def number(value: float) -> str:
-    """0.00123, 12.3, 1,235: three significant digits, but all of those before the point."""
+    """0.00123, 54.0, 1,235: three significant digits, but all of those before the point.
+
+    A number that has fewer is told with these: 0.2, 20.
+    """
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    digits = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.3g}")))))
-    text = f"{value:,.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    rounded = float(f"{value:.3g}")
+    text = f"{value:,.{max(0, 2 - math.floor(math.log10(abs(rounded))))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text and math.isclose(rounded, value) else text
 
 
 def is_time(unit: str) -> bool:

@@ -71,7 +71,8 @@ def test_a_quantile_that_was_not_measured_has_no_answer(measured: Json) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0, "0"), (0.00123, "0.00123"), (0.9996, "1"), (9.996, "10"), (12.34, "12.3"), (99.96, "100"),
+        (0, "0"), (0.00123, "0.00123"), (0.9996, "1.00"), (9.996, "10.0"), (20.0, "20"), (0.2, "0.2"),
+        (12.34, "12.3"), (99.96, "100"),
         (1234.5, "1,234"), (5e6, "5,000,000"), (float("inf"), "inf"),
     ],
 )  # fmt: skip
@@ -82,7 +83,7 @@ def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (12.34, "ms", "12.3 ms"), (0.0456, "ms", "45.6 µs"), (999.4, "ms", "999 ms"), (999.6, "ms", "1 s"),
+        (12.34, "ms", "12.3 ms"), (0.0456, "ms", "45.6 µs"), (999.4, "ms", "999 ms"), (999.6, "ms", "1.00 s"),
         (0, "ms", "0 ms"), (90_000, "ms", "90 s"), (1.5, "us", "1.5 µs"), (0.2, "ns", "0.2 ns"),
         (412.5, "1/s", "412 1/s"),
     ],
