@@ -29,6 +29,7 @@ from kubewitness.model.cluster import (
 )
 from kubewitness.model.needs import needed, offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
+from kubewitness.reporting.measured import MEASURED
 from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
@@ -298,7 +299,8 @@ def pytest_runtest_makereport(
         item.stash[OUTCOME] = Outcome(Verdict.PASSED)
     results.duration_s[item.nodeid] = results.duration_s.get(item.nodeid, 0.0) + call.duration
     if call.when == "teardown":
-        results.add(item.nodeid, declared, spec, item.stash[OUTCOME], item.stash.get(STORY, None))
+        told = item.stash.get(STORY, None), item.stash.get(MEASURED, None)
+        results.add(item.nodeid, declared, spec, item.stash[OUTCOME], *told)
     return report  # type: ignore[return-value]
 
 

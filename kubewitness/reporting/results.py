@@ -19,6 +19,7 @@ from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, 
 from kubewitness.model.verdict import Verdict, Violation
 from kubewitness.reporting import html, junit, schema
 from kubewitness.reporting.changes import changes
+from kubewitness.reporting.measured import Measured
 from kubewitness.reporting.story import Story
 from kubewitness.reporting.timeline import timeline
 
@@ -94,7 +95,13 @@ class Results:
         return "\n".join([*lines, f"  evidence: {evidence}", f"  judge again: {self.replay_command(nodeid)}"])
 
     def add(
-        self, nodeid: str, declared: Behaviour, spec: ClusterSpec, outcome: Outcome, story: Story | None
+        self,
+        nodeid: str,
+        declared: Behaviour,
+        spec: ClusterSpec,
+        outcome: Outcome,
+        story: Story | None,
+        measured: Measured | None = None,
     ) -> None:
         # A cluster on which nothing could be judged was never made, but its rows name it.
         self.clusters.setdefault(spec.label, cluster_entry(spec))
@@ -120,6 +127,7 @@ class Results:
                 "replay": self.replay_command(nodeid),
                 "timeline": timeline(story) if story else None,
                 "changes": changes(story.history) if story else [],
+                **({"measured": measured} if measured and outcome.verdict != Verdict.UNSUPPORTED else {}),
             }
         )
 
@@ -155,7 +163,7 @@ class Results:
         self.directory.mkdir(parents=True, exist_ok=True)
         content = self.as_json(exit_code)
         schema.validate(content)
-        (self.directory / "results.json").write_text(json.dumps(content, indent=1))
+        (self.directory / "results.json").write_text(json.dumps(content, indent=1, allow_nan=False))
         junit.write(content, self.directory / "junit.xml")
         html.render(content, self.directory / "report.html")
         if replayed is None:

@@ -12,6 +12,7 @@ import pytest
 from kubewitness.reporting import behaviours
 from kubewitness.reporting.plugin import ROOT
 
+MEASURED_SAMPLE = Path(__file__).with_name("measured.json")
 CONFTEST = """
 import pytest
 pytest_plugins = ["kubewitness.reporting.plugin"]
@@ -21,17 +22,21 @@ def stage(request):
     return request.param
 """
 TEST = """
+import json
+from pathlib import Path
+
 from kubewitness.clusters.errors import ClusterError, Refused
 from kubewitness.model.behaviour import Kind, doc
 from kubewitness.model.verdict import Broken, Inconclusive, Violation
 from kubewitness.reporting.behaviours import behaviour
+from kubewitness.reporting.measured import MEASURED
 
 DOC = doc("concepts")
 
 @behaviour(
     "area/{name}", says="It holds.", kind=Kind.REQUIRED, source=DOC, needs={needs!r}, since="{since}"
 )
-def test_{name}(stage):
+def test_{name}(stage, request):
     {body}
 """
 BROKEN = "raise Broken((Violation('this', 'that'),))"
@@ -111,6 +116,19 @@ def test_a_broken_behaviour_says_what_and_how_to_judge_again(run: Run) -> None:
     _, printed, _ = run({"body": BROKEN})
     for said in ("area/t0 (required) is broken", "wanted: this", "saw:    that", "judge again: kubewitness"):
         assert said in printed
+
+
+def test_what_a_test_measured_is_told_whatever_the_verdict(run: Run) -> None:
+    measured = json.loads(MEASURED_SAMPLE.read_text())
+    leave = f"request.node.stash[MEASURED] = json.loads(Path({str(MEASURED_SAMPLE)!r}).read_text())"
+    _, _, results = run(
+        {"body": leave},
+        {"body": f"{leave}; {BROKEN}"},
+        {"body": f"{leave}; raise Refused('no')"},
+        {"body": "pass"},
+    )
+    found = [(row["verdict"], row.get("measured")) for row in results["results"]]
+    assert found == [("passed", measured), ("broken", measured), ("unsupported", None), ("passed", None)]
 
 
 def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
