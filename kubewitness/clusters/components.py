@@ -25,7 +25,7 @@ _NOT_ADMITTING = {
     Topology.MINIMAL: ("ServiceAccount",),
     Topology.SIMULATED: ("ServiceAccount", "TaintNodesByCondition"),
 }
-API_PORT, INSECURE_PORT = 6443, 8080
+API_PORT, INSECURE_PORT, SCHEDULER_PORT = 6443, 8080, 10259
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,14 @@ class Components:
     def scheduler(self) -> list[str | Path]:
         return [*self._control_loop("kube-scheduler"), *_LIMIT_FLAGS]
 
+    def serving_scheduler(self) -> list[str]:
+        """Flags for a kubectl on the control plane's loopback that is to reach the scheduler itself."""
+        who = self.user("metrics", "kubernetes-metrics", MASTERS)
+        return [
+            f"--server=https://127.0.0.1:{SCHEDULER_PORT}", "--insecure-skip-tls-verify",
+            f"--client-certificate={who.certificate}", f"--client-key={who.key}",
+        ]  # fmt: skip
+
     def delayed_scheduler(self, program: Path, *, in_cycle: bool) -> list[str | Path]:
         """``in_cycle``: it waits in the scheduling cycle, too."""
         _, *argv = self._control_loop("kube-scheduler")
@@ -209,6 +217,8 @@ class Components:
         argv: list[str | Path] = [
             self.binaries / name, "--kubeconfig", path, "--leader-elect=false", "--bind-address=127.0.0.1",
             "--tls-cert-file", serving.certificate, "--tls-private-key-file", serving.key,
+            # On the control plane's loopback only: their own figures stand beside those that are measured.
+            "--authorization-always-allow-paths=/healthz,/readyz,/livez,/metrics",
         ]  # fmt: skip
         if versions.control_loops_serve_plaintext(self.minor):
             argv.append("--port=0")

@@ -26,6 +26,18 @@ from kubewitness.model.cluster import InsecurePort, Topology
 class LocalCluster(KeptCluster):
     """A running cluster of processes."""
 
+    #: More of the API server's flags.
+    apiserver_flags: tuple[str, ...] = ()
+
+    @property
+    def load_kubeconfig(self) -> Path:
+        return self.kubeconfig
+
+    def metrics(self, component: str) -> str:
+        if component == "kube-apiserver":
+            return str(self.api.get("/metrics")["text"])
+        return self.kubectl(["get", "--raw", "/metrics", *self.parts.serving_scheduler()])
+
     def end(self, component: str) -> None:
         assert self.keeper is not None
         self.keeper.dismiss(component)
@@ -74,7 +86,13 @@ class LocalCluster(KeptCluster):
                 self.nodes.images_root = images.unpacked(self.assets, self.binaries, keeper, self.progress)
                 self.emulated.start(self.nodes.images_root, self.progress)  # they take longest
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
-            keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True, env=self._log_keys())
+            keeper.spawn(
+                "kube-apiserver",
+                [*self.parts.apiserver(), *self.apiserver_flags],
+                ns="cp",
+                notify=True,
+                env=self._log_keys(),
+            )
             starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
             if self.spec.insecure_port is InsecurePort.RELAY:
                 keeper.spawn("relay", self.parts.relay(), ns="cp")

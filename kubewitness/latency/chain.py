@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import NamedTuple
 
 from kubewitness.model.observation import (
@@ -27,6 +26,11 @@ from kubewitness.model.verdict import Violation
 CLIENT = "kubewitness-load"
 #: The links that every pod has that is created and bound, in causal order.
 LINKS = ("posted", "stored", "watched", "delivered", "binding", "bound", "rewatched", "told")
+#: What is told to watches comes from etcd's watch, which etcd's answer to the Txn may overtake or follow.
+_CAUSES = (
+    ("posted", "stored"), ("posted", "watched"), ("stored", "answered"), ("watched", "delivered"),
+    ("delivered", "binding"), ("binding", "bound"), ("binding", "rewatched"), ("rewatched", "told"),
+)  # fmt: skip
 _WORDS = {
     "posted": "the POST of the pod",
     "answered": "the answer to it",
@@ -85,12 +89,9 @@ class Chain:
 
     def contradictions(self) -> Iterator[Violation]:
         """What was complete only after its effect had begun."""
-        # The answer to the POST and the watches race each other, and so do the last two watches.
-        links = [*LINKS[:-2], "told"]
-        seen = [(each, getattr(self, each)) for each in links]
-        for (cause, before), (effect, after) in pairwise((name, link) for name, link in seen if link):
-            # What etcd tells the API server it also tells by its answer, and either may come first.
-            if "watched" not in (cause, effect) and before.last_frame >= after.first_frame:
+        for cause, effect in _CAUSES:
+            before, after = getattr(self, cause), getattr(self, effect)
+            if before and after and before.last_frame >= after.first_frame:
                 yield Violation(
                     f"{self.name}: {_WORDS[cause]} before {_WORDS[effect]}",
                     "they came the other way round",

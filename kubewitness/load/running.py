@@ -26,6 +26,7 @@ _SPIN_SHARE: Final = 10
 #: Events that are handled before it is looked again at what is due.
 _AT_ONCE: Final = 16
 _MANY: Final = 1024
+_MOST_REWATCHED: Final = 1000
 _FILES: Final = 64  # open for anything but connections
 
 
@@ -56,6 +57,8 @@ class Running:
         self._events = Events()
         self._told: dict[str, tuple[int, str]] = {}
         self._watch_ended = ""
+        self._rewatch = False  # the first has begun
+        self._rewatched = 0
 
     def run(self) -> Outcome:
         """Raises ClusterError if the server cannot be reached, PlanError if it refuses the watch."""
@@ -84,6 +87,7 @@ class Running:
                 self._step(until, "the watch's answer", until)
                 self._check_watch(held)
             self._server.keep_session(held.link)
+            self._rewatch = True
         while not self._pool.complete:
             self._pool.want(0)
             if self._pool.trouble:
@@ -242,13 +246,25 @@ class Running:
             return
         self._pool.drop(held, error)
         if held.watching:
-            self._watch_ended = self._watch_ended or f"ended: {told(error)}"
+            self._watch_again(told(error))
         if held.request >= 0:
             if held.link.untouched:
                 self._sent[held.request] = None
                 self._due.appendleft(held.request)
             else:
                 self._over += 1
+
+    def _watch_again(self, why: str) -> None:
+        """An API server ends a watch that it cannot write to for a moment. A new one begins with what is there."""
+        if not self._rewatch or self._rewatched == _MOST_REWATCHED:
+            self._watch_ended = self._watch_ended or f"ended: {why}"
+            return
+        self._rewatched += 1
+        self._events = Events()
+        try:
+            self._pool.add(self._server.open(), Answer(self._events.feed), watching=True)
+        except OSError as error:
+            self._watch_ended = f"ended: {why}, and cannot be opened again: {told(error)}"
 
     def _deliver(self, held: Held, data: bytes, at: int) -> None:
         ended = data and held.answer.feed(data)
@@ -279,6 +295,7 @@ class Running:
             connections=self._pool.used,
             loop=self._plan.loop,
             reconnected=self._pool.reconnected,
+            rewatched=self._rewatched,
             missing=self._missing(),
             sent=sent,
             delivered=[Delivered(name, at + ahead, kind) for name, (at, kind) in self._told.items()],

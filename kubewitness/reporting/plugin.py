@@ -30,11 +30,13 @@ from kubewitness.model.cluster import (
 from kubewitness.model.needs import needed, offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
 from kubewitness.reporting.measured import MEASURED
+from kubewitness.reporting.parts import price_of_tls, tests_of
 from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
 EXIT_BROKEN, EXIT_USAGE, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 2, 3, 4
 _NODES, _KIND_WORKERS = 3, 2
+_SCALES = (1, 10, 100, 1000, 5000)
 _FIXED_NODES = {Topology.MINIMAL: 1, Topology.SIMULATED: 0}
 ROOT = Path(__file__).parents[2]
 IMAGES = {"witness": WITNESS, "pause": PAUSE}
@@ -111,6 +113,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME=REFERENCE",
         help="where an existing cluster's nodes pull a test image: witness or pause; may be repeated",
     )
+    group.addoption(
+        "--scales",
+        type=_counts,
+        default=_SCALES,
+        metavar="N,N",
+        help="numbers of simulated nodes at which suite latency measures"
+        f" (default {','.join(map(str, _SCALES))})",
+    )
+    group.addoption(
+        "--load-pods", type=_count, default=1000, metavar="N",
+        help="pods of each load on simulated nodes (default 1000)",
+    )  # fmt: skip
+    group.addoption(
+        "--load-rate", type=float, default=50.0, metavar="R",
+        help="how many of them are created a second, where it is at a given rate (default 50)",
+    )  # fmt: skip
     group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
     group.addoption("--replay", type=Path, help="judge the evidence of this run again; no cluster is made")
 
@@ -169,6 +187,13 @@ def access(config: pytest.Config) -> Access | None:
     return Access(named or Path(default), config.getoption("context"))
 
 
+def _counts(text: str) -> tuple[int, ...]:
+    found = tuple(sorted(map(_count, text.split(","))))
+    if 0 in found:
+        raise argparse.ArgumentTypeError(f"wanted numbers of at least 1, such as 10,100; found {text!r}")
+    return found
+
+
 def _count(option: str) -> int:
     if not option.isdecimal():
         raise argparse.ArgumentTypeError(f"{option!r}: wanted is a number, 0 or more")
@@ -213,6 +238,7 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
             () if topology == Topology.SIMULATED else mountable(),
             emulated=config.getoption("emulated_nodes") if topology == Topology.STANDARD else 0,
             key_log=setup == Setup.TLS and config.getoption("key_log"),
+            simulated=config.getoption("scales") if topology == Topology.SIMULATED else (),
         )
         for setup in setups
         for topology in config.getoption("topology") or USUAL_TOPOLOGIES
@@ -231,7 +257,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes area, kind and needs selectable with -m (`-` becomes `_`). A replay judges what was judged."""
     if replay := config.getoption("replay"):
-        judged = {row["nodeid"] for row in Results.stored(replay)["results"]}
+        judged = tests_of(Results.stored(replay)["results"])
         config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in judged])
         items[:] = [each for each in items if each.nodeid in judged]
     for item in items:
@@ -337,4 +363,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if results.rows and not config.option.collectonly:
         terminalreporter.write_sep("-", "Kubewitness")
         terminalreporter.write_line(results.summary_line())
+        for line in price_of_tls(results.rows, results.clusters.values()):
+            terminalreporter.write_line(line)
         terminalreporter.write_line(f"report: {results.directory / 'report.html'}")

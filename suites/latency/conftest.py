@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from typing import Any
 
 import pytest
 
-from fixtures.loads import Loaded, load, make_nodes
+from fixtures.loads import Loaded, load, make_nodes, remove_nodes
 from fixtures.stage import Stage
 from kubewitness.clusters import simulated
 from kubewitness.latency import arrivals
@@ -33,27 +33,36 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("workload", [*WORKLOADS, "churn"], indirect=True, scope="module")
 
 
+def node(number: int) -> dict[str, Any]:
+    """With room for all pods of all loads, so that a single one can be measured, too."""
+    zone = simulated.ZONES[number % len(simulated.ZONES)]
+    room = {"cpu": "1000", "memory": "1Ti", "pods": "100000"}
+    taints = () if number % _TAINTED else (TAINT,)
+    return simulated.node(f"simulated-{number}", zone, taints, room=room)
+
+
+Resize = Callable[[int], None]
+
+
 @pytest.fixture(scope="module")
-def grow(stage: Stage) -> Callable[[int], None]:
-    """Adds simulated nodes until there are so many."""
-    numbers = count(1)
-    made: list[int] = []
+def resize(stage: Stage) -> Resize:
+    """Adds simulated nodes, or takes the newest away, until there are so many."""
+    there: list[str] = []
 
     def until(wanted: int) -> None:
-        fresh = [next(numbers) for _ in range(wanted - len(made))]
-        made.extend(fresh)
-        make_nodes(
-            stage.scene(f"grow to {wanted} nodes"),
-            [simulated.node(n, taints=() if n % _TAINTED else (TAINT,)) for n in fresh],
-        )
+        scene = stage.scene(f"{wanted} nodes instead of {len(there)}")
+        fresh = [node(number) for number in range(len(there) + 1, wanted + 1)]
+        remove_nodes(scene, there[wanted:])
+        make_nodes(scene, fresh)
+        there[wanted:] = [each["metadata"]["name"] for each in fresh]
 
     return until
 
 
 @pytest.fixture(scope="module")
-def scale(request: pytest.FixtureRequest, grow: Callable[[int], None]) -> int:
+def scale(request: pytest.FixtureRequest, resize: Resize) -> int:
     """So many simulated nodes."""
-    grow(request.param)
+    resize(request.param)
     return int(request.param)
 
 
@@ -85,12 +94,10 @@ def burst(stage: Stage, scale: int, size: int) -> Loaded:
 
 
 @pytest.fixture(scope="module")
-def workload(
-    request: pytest.FixtureRequest, stage: Stage, grow: Callable[[int], None], size: int, rate: float
-) -> Loaded:
+def workload(request: pytest.FixtureRequest, stage: Stage, resize: Resize, size: int, rate: float) -> Loaded:
     """The same for pods of one kind, or with each pod gone soon after."""
     kind: str = request.param
-    grow(WORKLOAD_NODES)
+    resize(WORKLOAD_NODES)
     facts = {"arrivals": "Poisson", "rate (1/s)": rate, "nodes": WORKLOAD_NODES, "workload": kind}
     return load(
         stage.scene(f"workload {kind}"), kind, WORKLOADS.get(kind, pod), size,

@@ -63,8 +63,8 @@ def test_watch_delivery(steady: Loaded, measure: Measure) -> None:
 
 @behaviour(
     "latency/throughput",
-    says="Every pod that is created as fast as the API server answers is bound, and the rate at which pods are"
-    " bound is measured at different numbers of nodes.",
+    says="Every pod that is created as fast as the API server answers is bound, and the rate at which they"
+    " are bound is measured at different numbers of nodes.",
     kind=Kind.MEASURED, source=ARTICLE, needs={SIMULATED_NODES},
 )  # fmt: skip
 def test_throughput(burst: Loaded, measure: Measure) -> None:

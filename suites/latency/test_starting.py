@@ -29,8 +29,8 @@ TO_ANSWERED = (
 
 @behaviour(
     "latency/create-to-running",
-    says="Every pod that is created at a given rate on real nodes runs, and the time from its intended creation"
-    " to its status Running on a client's watch is measured, as its median and 99th percentile.",
+    says="Every pod that is created at a given rate on real nodes runs, and the time from its intended"
+    " creation to its status Running on a client's watch is measured, as its median and 99th percentile.",
     kind=Kind.MEASURED, source=ARTICLE, needs={READABLE_TRAFFIC, REAL_NODES, CONTROLLERS},
 )  # fmt: skip
 def test_create_to_running(started: Loaded, measure: Measure) -> None:

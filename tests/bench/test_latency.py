@@ -8,7 +8,6 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +27,9 @@ from suites.latency.pods import pod
 from tests.bench.staged import staged
 
 _PAUSE_S = 2.0
+
+
+pytestmark = pytest.mark.usefixtures("turns")
 
 
 @pytest.fixture
@@ -59,9 +61,7 @@ def _standing_still(cluster: LocalCluster, after_s: float) -> Any:
 
 
 @pytest.mark.benchmark(group="truth")
-def test_a_server_that_stands_still_is_seen_by_those_who_had_to_wait(
-    benchmark: Any, turns: int, tmp_path: Path
-) -> None:
+def test_a_server_that_stands_still_is_seen_by_those_who_had_to_wait(benchmark: Any, tmp_path: Path) -> None:
     rate, count = 25.0, 2000
 
     def measure() -> None:
@@ -141,7 +141,7 @@ _POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level"
 
 
 @pytest.mark.benchmark(group="truth")
-def test_wire_audit_and_metrics_agree(benchmark: Any, turns: int, tmp_path: Path) -> None:
+def test_wire_audit_and_metrics_agree(benchmark: Any, tmp_path: Path) -> None:
     policy, log = tmp_path / "policy.json", tmp_path / "audit.log"
     policy.write_text(json.dumps(_POLICY))
     flags = ["--audit-policy-file", str(policy), "--audit-log-path", str(log)]
@@ -189,8 +189,12 @@ def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
 
 def _creates(event: dict[str, Any], namespace: str) -> bool:
     about = event.get("objectRef", {})
-    of_pods = (about.get("resource"), about.get("namespace"), about.get("subresource")) == ("pods", namespace, None)
-    return of_pods and event["verb"] == "create" and event["stage"] == "ResponseComplete"
+    where = about.get("resource"), about.get("namespace"), about.get("subresource")
+    return (
+        where == ("pods", namespace, None)
+        and event["verb"] == "create"
+        and event["stage"] == "ResponseComplete"
+    )
 
 
 def _took_ns(event: dict[str, Any]) -> int:
@@ -201,7 +205,7 @@ def _took_ns(event: dict[str, Any]) -> int:
 
 
 @pytest.mark.benchmark(group="truth")
-def test_how_far_runs_of_the_same_agree(benchmark: Any, turns: int, tmp_path: Path) -> None:
+def test_how_far_runs_of_the_same_agree(benchmark: Any, tmp_path: Path) -> None:
     """Ten runs on one cluster, with other arrivals each."""
     figures: dict[str, list[float]] = {"median (ms)": [], "p99 (ms)": [], "throughput (1/s)": []}
 
@@ -223,6 +227,3 @@ def test_how_far_runs_of_the_same_agree(benchmark: Any, turns: int, tmp_path: Pa
         benchmark.extra_info[name] = [round(each, 2) for each in found]
         benchmark.extra_info[f"{name}, deviation"] = f"{agree.deviation / agree.mean:.1%}"
         benchmark.extra_info[f"{name}, smallest change"] = f"{agree.smallest_change:.1%}"
-
-
-Peer = Callable[[], float]

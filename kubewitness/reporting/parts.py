@@ -1,0 +1,59 @@
+"""One judgement of several tests: a measured behaviour at several numbers of nodes, or of workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kubewitness.model.verdict import Verdict
+
+#: From what decides alone to what counts only if all say so.
+_GRAVITY = [Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.PASSED, Verdict.UNSUPPORTED]
+
+
+def joined(row: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of both tests: the graver verdict, all that was measured, and both tests' ids."""
+    graver = min(row, part, key=lambda each: _GRAVITY.index(each["verdict"]))
+    return {
+        **graver,
+        "violations": [*row["violations"], *part["violations"]],
+        "duration_s": round(row["duration_s"] + part["duration_s"], 4),
+        "nodeid": row["nodeid"],
+        "replay": row["replay"],
+        "parts": [*row.get("parts", [row["nodeid"]]), part["nodeid"]],
+        "measured": _both(row.get("measured"), part.get("measured")),
+    }
+
+
+def _both(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if one is None or other is None:
+        return one or other
+    curves = [each["curve"] for each in (one, other) if each["curve"]]
+    points = [point for curve in curves for point in curve["points"]]
+    return {
+        **one,
+        "series": [*one["series"], *other["series"]],
+        "beside": [*one["beside"], *other["beside"]],
+        "curve": {**curves[0], "points": points} if curves else None,
+    }
+
+
+def tests_of(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The ids of all tests that made these rows."""
+    return {nodeid for row in rows for nodeid in row.get("parts", [row["nodeid"]])}
+
+
+def price_of_tls(rows: Iterable[Mapping[str, Any]], clusters: Iterable[Mapping[str, Any]]) -> list[str]:
+    """For each series that was measured in both setups: how much longer it took in `tls`, by medians."""
+    setups = {each["label"]: (each["topology"], each["setup"]) for each in clusters}
+    medians: dict[tuple[str, str, str], dict[str, float]] = {}
+    for row in rows:
+        topology, setup = setups[row["cluster"]]
+        for series in (row.get("measured") or {"series": []})["series"]:
+            (median,) = (each["value"] for each in series["percentiles"] if each["p"] == 50)
+            medians.setdefault((topology, row["id"], series["label"]), {})[setup] = median
+    return [
+        f"{behaviour}, {label}: tls / insecure = {of['tls'] / of['insecure']:.2f}"
+        for (_, behaviour, label), of in medians.items()
+        if of.keys() >= {"tls", "insecure"} and of["insecure"]
+    ]
