@@ -33,6 +33,7 @@ from kubewitness.reporting import command as report_command
 
 EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
 ROOT = Path(__file__).parents[1]
+MEASURING = "latency"  # the area that measures
 _EXIT_CODES = "exit codes: 0 passed, 1 a behaviour is broken, 2 usage, 3 no cluster, 4 inconclusive"
 _VERSIONS = (
     f"of Kubernetes: {MINORS[0]}, {MINORS[1]} to {MINORS[-1]}, or an exact one (default: {MINORS[-1]})"
@@ -92,7 +93,11 @@ def _add_run(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         " judges a cluster that exists, and changes nothing there but namespaces of its own.",
         epilog=_EXIT_CODES,
     )
-    parser.add_argument("--suite", help="only the suite of this area, such as ordering")
+    parser.add_argument(
+        "--suite",
+        help=f"only the suite of this area, such as ordering (default: all but {MEASURING}, which measures and"
+        " wants the host for itself)",
+    )
     parser.set_defaults(run=_run, passes_on=True)
 
 
@@ -100,7 +105,12 @@ def _run(arguments: argparse.Namespace) -> int:
     suites = ROOT / "suites" / (arguments.suite or "")
     if not suites.is_dir():
         raise UsageError(f"no suite {arguments.suite!r}; there is {', '.join(_suites()) or 'none'}")
-    return _pytest([str(suites), *arguments.rest])
+    where = [str(suites)]
+    if arguments.suite is None:
+        where.append(f"--ignore={suites / MEASURING}")
+    elif arguments.suite == MEASURING and not any(each.startswith("--topology") for each in arguments.rest):
+        where += ["--topology", Topology.SIMULATED, "--topology", Topology.STANDARD]
+    return _pytest([*where, *arguments.rest])
 
 
 def _suites() -> list[str]:

@@ -36,6 +36,7 @@ def node(
     zone: str,
     taints: Sequence[Mapping[str, str]] = (),
     labels: Mapping[str, str] = MappingProxyType({}),
+    room: Mapping[str, str] = ROOM,
 ) -> dict[str, Any]:
     """A manifest to POST. The API server keeps a new Node's status, so it is Ready from the beginning."""
     known = {
@@ -49,7 +50,7 @@ def node(
         "kind": "Node",
         "metadata": {"name": name, "labels": known | dict(labels)},
         "spec": {"taints": [dict(each) for each in taints]} if taints else {},
-        "status": {"capacity": dict(ROOM), "allocatable": dict(ROOM), "conditions": [dict(_READY)]},
+        "status": {"capacity": dict(room), "allocatable": dict(room), "conditions": [dict(_READY)]},
     }
 
 

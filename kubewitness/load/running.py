@@ -255,7 +255,7 @@ class Running:
                 self._over += 1
 
     def _watch_again(self, why: str) -> None:
-        """An API server ends a watch that it cannot write to for a moment. A new one begins with what is there."""
+        """An API server ends a watch that it finds slow. A new one begins with what is there."""
         if not self._rewatch or self._rewatched == _MOST_REWATCHED:
             self._watch_ended = self._watch_ended or f"ended: {why}"
             return

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.loads import API_SERVER, FAMILIES, Loaded, creating_pods, load
+from fixtures.loads import API_SERVER, FAMILIES, SCHEDULER, Loaded, creating_pods, load
 from kubewitness.assets import DELAYED_SCHEDULER
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.latency import arrivals
@@ -158,9 +158,16 @@ def test_wire_audit_and_metrics_agree(benchmark: Any, tmp_path: Path) -> None:
     benchmark.pedantic(measure, rounds=1)
 
 
+_SCHEDULERS: list[tuple[str, str, dict[str, str]]] = [
+    (SCHEDULER, family, {}) for family in FAMILIES[SCHEDULER][:2]
+]
+
+
 def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
-    wire = Distribution.of(chain.answered.time_ns - chain.posted.started_ns
-                           for chain in loaded.chains.values() if chain.answered and chain.posted)  # fmt: skip
+    wire = Distribution.of(
+        chain.answered.time_ns - chain.posted.started_ns
+        for chain in loaded.chains.values() if chain.answered and chain.posted
+    )  # fmt: skip
     audited = [_took_ns(each) for each in map(json.loads, log.open()) if _creates(each, loaded.namespace)]
     audit = Distribution.of(audited)
     of_pods = creating_pods()[2]
@@ -180,8 +187,7 @@ def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
         for chain in loaded.chains.values() if chain.bound and chain.delivered
     )  # fmt: skip
     told["delivered to bound by wire, p50 (ms)"] = round(scheduling.median / MS_NS, 3)
-    for each in loaded.beside(("kube-scheduler", "scheduler_pod_scheduling_sli_duration_seconds", {}),
-                              ("kube-scheduler", "scheduler_scheduling_attempt_duration_seconds", {})):  # fmt: skip
+    for each in loaded.beside(*_SCHEDULERS):
         (half,) = (q for q in each["quantiles"] if q["p"] == 50)
         told[f"{each['name']}, p50's bucket (ms)"] = (half["low"], half["high"])
     return told

@@ -21,10 +21,11 @@ def _life() -> list[Observation]:
     posted = request(1, "host")
     bound = pod("node1")
     running = {**bound, "spec": {**bound["spec"], "containers": [{"name": "main"}]}, "status": STARTED}
+    binding = request(8, "kube-scheduler", subresource="binding")
     return [
         posted, txn(4, pod()), etcd_event(5, pod()), event(6, "kube-scheduler", pod()),
         response(7, posted, pod()),
-        request(8, "kube-scheduler", subresource="binding"), txn(10, bound), etcd_event(11, bound), _told(12, bound),
+        binding, txn(10, bound), etcd_event(11, bound), _told(12, bound),
         _told(20, running),
     ]  # fmt: skip
 
