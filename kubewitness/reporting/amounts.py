@@ -42,11 +42,17 @@ def amount(value: float, unit: str) -> str:
 
 def together(unit: str, *values: float | None) -> str:
     """Several amounts in a line, with the unit once if it is the same: 12.3 / 48.1 ms. A dash is for None."""
+    texts, common = alike(unit, *values)
+    return f"{' / '.join(texts)} {common}".rstrip()
+
+
+def alike(unit: str, *values: float | None) -> tuple[list[str], str]:
+    """Several amounts, and the unit that they have in common; if they have none, each has its own."""
     parts = [None if each is None else _parts(each, unit) for each in values]
     units = {each[1] for each in parts if each}
     if len(units) == 1:
-        return " / ".join(each[0] if each else _NONE for each in parts) + f" {units.pop()}"
-    return " / ".join(" ".join(each) if each else _NONE for each in parts)
+        return [each[0] if each else _NONE for each in parts], units.pop()
+    return [" ".join(each) if each else _NONE for each in parts], ""
 
 
 def _parts(value: float, unit: str) -> tuple[str, str]:

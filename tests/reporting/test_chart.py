@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubewitness.reporting import axes
@@ -82,11 +82,13 @@ def assert_inside(of: Chart) -> None:
     assert all(-1e-9 <= each <= 100 + 1e-9 for each in places)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(VALUES, max_size=12), min_size=1, max_size=4))
 def test_all_is_inside_whatever_was_measured(values: list[list[float]]) -> None:
     assert_inside(drawn(measurement(*map(series, values))))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), VALUES | st.none(), VALUES), min_size=1, max_size=8))
 def test_a_curve_is_inside_whatever_it_is_over(points: list[tuple[int, float | None, float]]) -> None:
     told = [{"x": x, "p50 (ms)": p50, "throughput (1/s)": rate} for x, p50, rate in points]
@@ -95,6 +97,7 @@ def test_a_curve_is_inside_whatever_it_is_over(points: list[tuple[int, float | N
     assert [panel.unit for panel in found.panels] == ["ms", "1/s"]
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=20))
 def test_a_logarithmic_axis_holds_its_values_in_their_order(values: list[float]) -> None:
     axis = axes.logarithmic(values, "ms")
@@ -105,6 +108,7 @@ def test_a_logarithmic_axis_holds_its_values_in_their_order(values: list[float])
         assert each == 0 or axis.low * 0.99 <= each <= axis.high * 1.01
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e6), st.floats(0, 1e6))
 def test_a_linear_axis_has_a_few_round_ticks(low: float, more: float) -> None:
     axis = axes.linear(low, low + more, "s", rounded=True)
