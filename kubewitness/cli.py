@@ -95,8 +95,8 @@ def _add_run(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--suite",
-        help=f"only the suite of this area, such as ordering (default: all but {MEASURING}, which measures and"
-        " wants the host for itself)",
+        help=f"only the suite of this area, such as ordering (default: all but {MEASURING}, which measures"
+        " and wants the host for itself)",
     )
     parser.set_defaults(run=_run, passes_on=True)
 

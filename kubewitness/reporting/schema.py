@@ -42,6 +42,16 @@ def validate(results: Any) -> None:
         raise InvalidResultsError(f"results: {fault}")
 
 
+def validate_measured(measured: Mapping[str, Any]) -> None:
+    """The same of one measurement that a test is about to hand over, so that it fails and not the whole run."""
+    rules = {"$defs": _validator().schema["$defs"], "$ref": "#/$defs/measured"}
+    error = best_match(Draft202012Validator(rules).iter_errors(measured))
+    if error is not None:
+        raise InvalidResultsError(f"measured, at {error.json_path}: {_shortened(error.message)}")
+    for fault in _faults(measured):
+        raise InvalidResultsError(f"measured: {fault}")
+
+
 @functools.cache
 def _validator() -> Draft202012Validator:
     return Draft202012Validator(json.loads((REPORTS / "results.schema.json").read_text(encoding="utf-8")))

@@ -107,11 +107,12 @@ def workload(request: pytest.FixtureRequest, stage: Stage, resize: Resize, size:
 
 
 @pytest.fixture(scope="module")
-def started(stage: Stage) -> Loaded:
+def started(stage: Stage, size: int) -> Loaded:
     """Pods that run, on real nodes, one a second. The client's watch tells of each once it runs."""
+    count = min(size, _REAL_PODS)
     facts = {"arrivals": "constant", "rate (1/s)": _REAL_RATE, "nodes": stage.spec.nodes}
     return load(
-        stage.scene("started"), "real nodes", pause_pod, _REAL_PODS,
-        offsets_ns=arrivals.constant(_REAL_RATE, _REAL_PODS), watch="status.phase=Running", facts=facts,
+        stage.scene("started"), "real nodes", pause_pod, count,
+        offsets_ns=arrivals.constant(_REAL_RATE, count), watch="status.phase=Running", facts=facts,
         churn_s=_REAL_LIFE_S,
     )  # fmt: skip
