@@ -20,6 +20,9 @@ from kubewitness.load.plan import Plan
 from kubewitness.load.pool import Ended
 from kubewitness.load.running import Running
 
+#: By which a capture on this host knows it.
+NAME = "load"
+
 
 def main(arguments: list[str]) -> int:
     owner = -1
@@ -29,6 +32,7 @@ def main(arguments: list[str]) -> int:
         return _fail("usage: python -m kubewitness.load.sender [--owner FD] PLAN OUTCOME", 2)
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _end)
+    Path("/proc/self/comm").write_text(NAME)
     try:
         outcome = Running(Plan.read(Path(arguments[0])), owner).run()
         for each in (signal.SIGTERM, signal.SIGINT):

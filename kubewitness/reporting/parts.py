@@ -38,7 +38,7 @@ def _both(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Map
     }
 
 
-def tests_of(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+def judged_by(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     """The ids of all tests that made these rows."""
     return {nodeid for row in rows for nodeid in row.get("parts", [row["nodeid"]])}
 

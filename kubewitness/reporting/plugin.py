@@ -30,7 +30,7 @@ from kubewitness.model.cluster import (
 from kubewitness.model.needs import needed, offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
 from kubewitness.reporting.measured import MEASURED
-from kubewitness.reporting.parts import price_of_tls, tests_of
+from kubewitness.reporting.parts import judged_by, price_of_tls
 from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
@@ -257,7 +257,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes area, kind and needs selectable with -m (`-` becomes `_`). A replay judges what was judged."""
     if replay := config.getoption("replay"):
-        judged = tests_of(Results.stored(replay)["results"])
+        judged = judged_by(Results.stored(replay)["results"])
         config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in judged])
         items[:] = [each for each in items if each.nodeid in judged]
     for item in items:

@@ -43,7 +43,7 @@ def validate(results: Any) -> None:
 
 
 def validate_measured(measured: Mapping[str, Any]) -> None:
-    """The same of one measurement that a test is about to hand over, so that it fails and not the whole run."""
+    """The same of one measurement that a test is about to hand over, so that it fails alone."""
     rules = {"$defs": _validator().schema["$defs"], "$ref": "#/$defs/measured"}
     error = best_match(Draft202012Validator(rules).iter_errors(measured))
     if error is not None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.loads import API_SERVER, FAMILIES, SCHEDULER, Loaded, creating_pods, load
+from fixtures.loads import API_SERVER, ATTEMPT, CALLS, SCHEDULER, SLI, Loaded, creating_pods, load
 from kubewitness.assets import DELAYED_SCHEDULER
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.latency import arrivals
@@ -158,9 +158,7 @@ def test_wire_audit_and_metrics_agree(benchmark: Any, tmp_path: Path) -> None:
     benchmark.pedantic(measure, rounds=1)
 
 
-_SCHEDULERS: list[tuple[str, str, dict[str, str]]] = [
-    (SCHEDULER, family, {}) for family in FAMILIES[SCHEDULER][:2]
-]
+_SCHEDULERS: list[tuple[str, str, dict[str, str]]] = [(SCHEDULER, family, {}) for family in (SLI, ATTEMPT)]
 
 
 def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
@@ -178,7 +176,7 @@ def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
         "least (ms)": (round(wire.samples_ns[0] / MS_NS, 3), round(audit.samples_ns[0] / MS_NS, 3)),
     }
     before, after = (each[API_SERVER] for each in loaded.metrics)
-    metric = added(before, after, FAMILIES[API_SERVER][0], lambda labels: of_pods.items() <= labels.items())
+    metric = added(before, after, CALLS, lambda labels: of_pods.items() <= labels.items())
     assert metric is not None
     told["by metrics, p50's bucket (ms)"] = tuple(each * 1000 for each in metric.bucket(50))
     told["metrics' samples"] = round(metric.count)

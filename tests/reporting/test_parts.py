@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.benchmark import ToldClock
 from kubewitness.reporting import schema
-from kubewitness.reporting.parts import joined, price_of_tls, tests_of
+from kubewitness.reporting.parts import joined, judged_by, price_of_tls
 
 Json = dict[str, Any]
 
@@ -39,7 +39,7 @@ def test_the_gravest_verdict_is_that_of_all(verdicts: list[str], wanted: str) ->
     assert row["nodeid"] == "t0"
     assert row["parts"] == [f"t{number}" for number in range(len(verdicts))]
     assert row["duration_s"] == 1.25 * len(verdicts)
-    assert tests_of([row, _row("alone")]) == {*row["parts"], "alone"}
+    assert judged_by([row, _row("alone")]) == {*row["parts"], "alone"}
 
 
 def test_series_and_points_of_a_curve_come_together(measured: Json) -> None:
