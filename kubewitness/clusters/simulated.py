@@ -130,7 +130,7 @@ _RUNNING: Final = """\
 phase: Running
 startTime: {{ $now | Quote }}
 conditions:
-{{ range $type := list "PodScheduled" "Initialized" "ContainersReady" "Ready" }}
+{{ range $type := list "Initialized" "ContainersReady" "Ready" }}
 - {type: {{ $type }}, status: "True", lastTransitionTime: {{ $now | Quote }}}
 {{ end }}
 {{ $host := or .spec.hostNetwork false }}
