@@ -1,6 +1,6 @@
 // A kube-scheduler that takes longer than it has to, by a known time: what judges latencies can be judged by it.
 //
-// Its plugin waits where its configuration enables it: at the extension point preBind for KUBEWITNESS_DELAY (such as
+// Its plugin waits where its configuration enables it: at the extension point bind for KUBEWITNESS_DELAY (such as
 // "20ms"), where pods wait side by side and their rate stays; at preFilter for KUBEWITNESS_CYCLE_DELAY, inside the
 // scheduling cycle, of which there is one at a time. At either it waits once for each pod.
 package main
@@ -42,14 +42,13 @@ func (*delay) SignPod(context.Context, *v1.Pod) ([]framework.SignFragment, *fram
 	return nil, nil
 }
 
-func (*delay) PreBindPreFlight(
-	context.Context, framework.CycleState, *v1.Pod, string,
-) (*framework.PreBindPreFlightResult, *framework.Status) {
-	return nil, nil
-}
-
-func (d *delay) PreBind(ctx context.Context, _ framework.CycleState, _ *v1.Pod, _ string) *framework.Status {
-	return sleep(ctx, d.beforeBinding)
+// Bind leaves the binding to the next plugin. A PreBind plugin would do more than wait: for each of its pods the
+// scheduler first writes a nominated node.
+func (d *delay) Bind(ctx context.Context, _ framework.CycleState, _ *v1.Pod, _ string) *framework.Status {
+	if status := sleep(ctx, d.beforeBinding); status != nil {
+		return status
+	}
+	return framework.NewStatus(framework.Skip)
 }
 
 func sleep(ctx context.Context, duration time.Duration) *framework.Status {

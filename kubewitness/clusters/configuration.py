@@ -111,8 +111,11 @@ def kubelet_flags(minor: tuple[int, int], taints: Sequence[Mapping[str, str]] = 
 
 def delayed_scheduler(kubeconfig_path: Path, *, in_cycle: bool) -> dict[str, Any]:
     """A KubeSchedulerConfiguration by which the plugin of assets/delayed_scheduler.go waits."""
-    enabled = {"enabled": [{"name": "KubewitnessDelay"}]}
-    plugins = {"preBind": enabled} | ({"preFilter": enabled} if in_cycle else {})
+    waiting, binder = {"name": "KubewitnessDelay"}, {"name": "DefaultBinder"}
+    # Defaults go first, unless they are disabled and come again; and once a pod is bound, no other is asked.
+    plugins: dict[str, Any] = {"bind": {"disabled": [binder], "enabled": [waiting, binder]}}
+    if in_cycle:
+        plugins["preFilter"] = {"enabled": [waiting]}
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",

@@ -97,7 +97,8 @@ def _stages() -> Iterator[dict[str, Any]]:
         {"statusTemplate": _RUNNING},
     )
     # The API server tells of a pod that goes at once by one change more, and KWOK would delete it again.
-    waited_for = {"key": ".metadata.deletionGracePeriodSeconds", "operator": "NotIn", "values": ["0"]}
+    grace = ".metadata.deletionGracePeriodSeconds | tostring"  # KWOK compares no numbers
+    waited_for = {"key": grace, "operator": "NotIn", "values": ["0"]}
     yield _stage(
         "pod-gone",
         "Pod",
@@ -130,7 +131,7 @@ _RUNNING: Final = """\
 phase: Running
 startTime: {{ $now | Quote }}
 conditions:
-{{ range $type := list "PodScheduled" "Initialized" "ContainersReady" "Ready" }}
+{{ range $type := list "Initialized" "ContainersReady" "Ready" }}
 - {type: {{ $type }}, status: "True", lastTransitionTime: {{ $now | Quote }}}
 {{ end }}
 {{ $host := or .spec.hostNetwork false }}

@@ -50,14 +50,12 @@ class Measured:
     facts: Mapping[str, Any]
 
 
-def built(version: str, progress: Progress) -> Path:
+def built(go: Toolchain, version: str, progress: Progress) -> Path:
     """Its test binary for an exact version, made once: minutes, or less where Kubernetes was built before."""
-    store, go = Store(cache_root()), Toolchain.find()
+    store = Store(cache_root())
     bundle = replace(bundles(version)[0], name=_NAME, packages={_NAME: _PACKAGE}, releases={})
     if found := store.find(_NAME, version, bundle.key()):
         return found.path
-    if go is None:
-        raise AssetError(f"{_NAME} is built by Go, and there is no Go on PATH")
     with store.workplace(f"{_NAME}-{version}", progress) as work:
         try:
             file = _compiled(go, bundle, work, progress)
@@ -78,7 +76,10 @@ def _compiled(go: Toolchain, bundle: Bundle, work: Path, progress: Progress) -> 
 
 def measure(version: str, nodes: int, init_pods: int, pods: int, progress: Progress) -> Measured:
     """Binds ``pods`` pods to ``nodes`` empty nodes after ``init_pods`` others, as SchedulingBasic does."""
-    program = built(version, progress)
+    go = Toolchain.find()
+    if go is None:
+        raise AssetError(f"{_NAME} is built by Go, and there is no Go on PATH")
+    program = built(go, version, progress)
     etcd = resolve(version, ["etcd"], progress=progress).path("etcd")
     with TemporaryDirectory(prefix="scheduler-perf-") as place:
         folder, results = Path(place, "misc"), Path(place, "results")
@@ -88,6 +89,9 @@ def measure(version: str, nodes: int, init_pods: int, pods: int, progress: Progr
             "PATH": f"{etcd.parent}:{os.environ['PATH']}",
             "TMPDIR": place,  # etcd's data
             "ARTIFACTS": place,  # the log; it goes to a file, as in its own CI
+            # It looks for files beside its own source, whose path is cut off (-trimpath), as it is by Bazel.
+            "TEST_SRCDIR": go.ask("env", "GOMODCACHE").strip(),
+            "TEST_WORKSPACE": ".",
             "KUBE_CACHE_MUTATION_DETECTOR": "false",
             "ETCD_LOGLEVEL": "warn",
         }

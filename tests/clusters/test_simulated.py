@@ -112,7 +112,8 @@ def test_a_delayed_scheduler_waits_where_it_is_told_to(in_cycle: bool, tmp_path:
     content = json.loads(Path(flag(argv, "--config")).read_text())
     (profile,) = content["profiles"]
     assert argv[0] == tmp_path / "delayed"
-    assert set(profile["plugins"]) == ({"preBind", "preFilter"} if in_cycle else {"preBind"})
+    assert set(profile["plugins"]) == ({"bind", "preFilter"} if in_cycle else {"bind"})
+    assert [each["name"] for each in profile["plugins"]["bind"]["enabled"]][1] == "DefaultBinder"
     connection = content["clientConnection"]
     assert connection["kubeconfig"] == flag(usual, "--kubeconfig")
     assert (str(connection["qps"]), str(connection["burst"])) == (
