@@ -174,7 +174,8 @@ class Outcome:
     """What became of a load.
 
     ``clock_shift_ns`` is how far CLOCK_REALTIME moved against CLOCK_MONOTONIC meanwhile, ``connections`` how
-    many were used, ``reconnected`` how many of them took the place of one that broke or was closed.
+    many were used, ``reconnected`` how many of them took the place of one that broke or was closed,
+    ``processor_ns`` the processor time of the process meanwhile: near the load's whole time it was the limit.
     ``missing`` tells in one sentence why not everything is there; "" if it is.
     """
 
@@ -184,6 +185,7 @@ class Outcome:
     connections: int
     loop: str
     reconnected: int
+    processor_ns: int
     missing: str = ""
     sent: Sequence[Sent]
     delivered: Sequence[Delivered]
