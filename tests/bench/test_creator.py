@@ -23,8 +23,9 @@ import pytest
 from kubewitness.assets import ALL, resolve
 from kubewitness.clusters.api import pods
 from kubewitness.clusters.local import LocalCluster
+from kubewitness.load.bodies import PROTOBUF, protobuf
 from kubewitness.load.driving import reach, run
-from kubewitness.load.plan import CLOSED, Plan, Request
+from kubewitness.load.plan import CLOSED, JSON, Plan, Request
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from tests.bench.creators import go_creator, pod
 
@@ -45,10 +46,15 @@ class Took(NamedTuple):
 Creator = Callable[[Path, str, Path], Took]
 
 
-def ours(at_once: int, count: int = COUNT) -> Creator:
+def ours(at_once: int, kind: str, count: int = COUNT) -> Creator:
+    """Bodies and answers of that content type, JSON or PROTOBUF."""
+
     def create(kubeconfig: Path, prefix: str, directory: Path) -> Took:
-        requests = [Request(name, "POST", PODS, pod(name)) for name in _names(prefix, count)]
-        plan = Plan(requests=requests, loop=CLOSED, concurrency=at_once, **reach(kubeconfig))
+        bodies = [
+            (name, pod(name) if kind == JSON else protobuf(pod(name))) for name in _names(prefix, count)
+        ]
+        requests = [Request(name, "POST", PODS, body, content_type=kind) for name, body in bodies]
+        plan = Plan(requests=requests, loop=CLOSED, concurrency=at_once, accept=kind, **reach(kubeconfig))
         outcome = run(plan, directory)
         assert not outcome.missing
         assert {each.status for each in outcome.sent} == {201}
@@ -77,8 +83,9 @@ def creators(kubernetes: str) -> dict[str, Creator]:
     if go is None:
         pytest.skip("wanted go on PATH, to build the Go client that is compared")
     return {
-        "ours": ours(AT_ONCE),
-        "ours again": ours(AT_ONCE),
+        "ours": ours(AT_ONCE, PROTOBUF),
+        "ours again": ours(AT_ONCE, PROTOBUF),
+        "ours, JSON": ours(AT_ONCE, JSON),
         "client-go": other(go, WORKERS, "typed"),
         "client-go, raw": other(go, WORKERS, "raw"),
         "client-go, raw, HTTP/1.1": other(go, WORKERS, "raw1"),
@@ -100,7 +107,7 @@ def test_creating_pods(benchmark: Any, pytestconfig: pytest.Config, tmp_path: Pa
 
     def all_in_turn() -> None:
         cluster.end("kube-scheduler")
-        ours(AT_ONCE)(cluster.kubeconfig, "first", tmp_path)  # the API server's own warming up
+        ours(AT_ONCE, PROTOBUF)(cluster.kubeconfig, "first", tmp_path)  # the API server's own warming up
         for turn in range(turns):
             order = [*compared][turn % len(compared) :] + [*compared][: turn % len(compared)]
             for place, name in enumerate(order):
