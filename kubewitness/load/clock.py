@@ -11,6 +11,8 @@ now = time.monotonic_ns
 #: The kernel wakes up whoever waits this much too late, so that others may be woken with it.
 _SLACK: Final = Path("/proc/self/timerslack_ns")
 _TRIES: Final = 7
+#: From so long on epoll's own time-out will do, less the millisecond that it may be late.
+_COARSE_NS: Final = 3_000_000
 
 
 def ahead_ns() -> int:
@@ -47,12 +49,11 @@ class Waiting:
     def until(self, when: int, most: int) -> list[tuple[int, int]]:
         """At most ``most`` events, each a file descriptor and a mask, as soon as there are any.
 
-        Comes back without any at ``when``, or ``spin_ns`` before: it is then to be asked again and again.
+        Comes back without any before ``when``, by ``spin_ns`` or more: it is then to be asked again.
         """
-        events = self._epoll.poll(0, most)
         left = when - now() - self.spin_ns
-        if events or left <= 0:
-            return events
-        if select.select(self._of_epoll, (), (), left / 1e9)[0]:
-            return self._epoll.poll(0, most)
-        return []
+        if left >= _COARSE_NS:
+            return self._epoll.poll((left // 1_000_000 - 1) / 1000, most)
+        if left > 0 and not select.select(self._of_epoll, (), (), left / 1e9)[0]:
+            return []
+        return self._epoll.poll(0, most)

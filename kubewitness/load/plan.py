@@ -175,7 +175,8 @@ class Outcome:
 
     ``clock_shift_ns`` is how far CLOCK_REALTIME moved against CLOCK_MONOTONIC meanwhile, ``connections`` how
     many were used, ``reconnected`` how many of them took the place of one that broke or was closed,
-    ``rewatched`` how often the server ended the watch.
+    ``rewatched`` how often the server ended the watch,
+    ``processor_ns`` the processor time of the process meanwhile: near the load's whole time it was the limit.
     ``missing`` tells in one sentence why not everything is there; "" if it is.
     """
 
@@ -185,6 +186,7 @@ class Outcome:
     connections: int
     loop: str
     reconnected: int
+    processor_ns: int
     rewatched: int = 0
     missing: str = ""
     sent: Sequence[Sent]

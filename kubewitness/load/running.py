@@ -6,6 +6,7 @@ import gc
 import os
 import resource
 import select
+import time
 from collections import deque
 from typing import Final
 
@@ -68,14 +69,14 @@ class Running:
         gc.disable()
         clock.wake_up_punctually()
         ahead = clock.ahead_ns()
-        began = clock.now() + LEAD_NS
+        began, processor = clock.now() + LEAD_NS, time.process_time_ns()
         until = began + int(self._plan.within_s * 1e9)
         try:
             self._closed_loop(until) if self._closed else self._open_loop(began, until)
         finally:
             self._pool.close()
-        ended = clock.now()
-        return self._outcome(began, ended, ahead)
+        ended, processor = clock.now(), time.process_time_ns() - processor
+        return self._outcome(began, ended, ahead, processor)
 
     # Before the start
 
@@ -101,13 +102,11 @@ class Running:
             raise self._server.unreachable(error) from error
 
     def _check_watch(self, held: Held) -> None:
-        if self._pool.trouble:
-            raise self._server.unreachable(self._pool.trouble)
         status = held.answer.status
         if status and status != 200:
             raise PlanError(f"a load's watch: wanted the status 200 for {self._plan.watch}, found {status}")
-        if self._watch_ended:
-            raise self._server.unreachable(f"the watch {self._watch_ended}")
+        if self._pool.trouble:
+            raise self._server.unreachable(self._pool.trouble)
 
     def _step(self, when: int, what: str, until: int) -> None:
         for fd, mask in self._wait.until(when, _AT_ONCE):
@@ -134,7 +133,7 @@ class Running:
                 due.append(coming.popleft())
                 self._pump()
                 at = now()
-            when = intended[coming[0]] if coming else until
+            when = min(intended[coming[0]], until) if coming else until
             for fd, mask in wait(pool.again_at(len(due), when), _AT_ONCE):
                 handle(fd, mask)
             pool.bury()
@@ -280,7 +279,7 @@ class Running:
 
     # After the end
 
-    def _outcome(self, began: int, ended: int, ahead: int) -> Outcome:
+    def _outcome(self, began: int, ended: int, ahead: int, processor: int) -> Outcome:
         intended = self._sent if self._closed else self._intended
         sent = [
             Sent(request.name, request.method, (intended[number] or ended) + ahead,
@@ -296,6 +295,7 @@ class Running:
             loop=self._plan.loop,
             reconnected=self._pool.reconnected,
             rewatched=self._rewatched,
+            processor_ns=processor,
             missing=self._missing(),
             sent=sent,
             delivered=[Delivered(name, at + ahead, kind) for name, (at, kind) in self._told.items()],
