@@ -169,26 +169,45 @@ def test_the_watch_is_there_before_the_first_request_and_tells_the_first_of_each
 
 
 @pytest.mark.parametrize(
-    ("end", "told"),
+    "end",
     [
-        (b"0\r\n\r\n", "the server ended it"),
-        (chunked(b'{"type":"ERROR","object":{"message":"too old"}}\n'), "it told too old"),
-        (b"what?\r\n", "wanted the size of a chunk"),
+        b"0\r\n\r\n",
+        chunked(b'{"type":"ERROR","object":{"message":"too old"}}\n'),
+        b"what?\r\n",
     ],
+    ids=["ended", "error", "garbled"],
 )
-def test_a_watch_that_ends_too_early(tmp_path: Path, end: bytes, told: str) -> None:
+def test_a_watch_that_the_server_ends_is_opened_again(tmp_path: Path, end: bytes) -> None:
     def watched(exchange: Exchange) -> None:
-        if exchange.path == WATCH:
-            exchange.send(STREAM)
-        else:
+        watches = [each for each in exchange.server.asked if each.path == WATCH]
+        if exchange.path != WATCH:
             exchange.send()
-            exchange.server.asked[0].send(end)
+            watches[0].send(end)
+        else:
+            exchange.send(STREAM)
+            if len(watches) > 1:
+                exchange.send(chunked(line("ADDED", "r0")))
 
     with serving(watched) as server:
         outcome = run(plan(server.url, posts(1), watch=WATCH, deliveries=1), tmp_path)
-    assert "the watch told of 0 of 1 names" in outcome.missing
-    assert told in outcome.missing
-    assert outcome.sent[0].status == 201
+    assert outcome.missing == ""
+    assert [each.name for each in outcome.delivered] == ["r0"]
+    assert outcome.rewatched == 1
+
+
+def test_a_watch_that_always_ends_is_given_up(tmp_path: Path) -> None:
+    def watched(exchange: Exchange) -> None:
+        first, *others = (each for each in exchange.server.asked if each.path == WATCH)
+        if exchange.path != WATCH:
+            exchange.send()
+            first.send(b"0\r\n\r\n")
+        else:
+            exchange.send(STREAM + (b"0\r\n\r\n" if others else b""))
+
+    with serving(watched) as server:
+        outcome = run(plan(server.url, posts(1), watch=WATCH, deliveries=1), tmp_path)
+    assert "the watch told of 0 of 1 names, and ended: the server ended it" in outcome.missing
+    assert outcome.rewatched == 1000
 
 
 def test_a_watch_that_is_refused(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ class Recording:
         self.reading = Reading(self.evidence)
         self.history = cache(self.reading.history)
         self.holding = cache(self.reading.holding)
+        self.missing = self.reading.missing
 
     @property
     def judged(self) -> dict[str, str]:
@@ -170,7 +171,7 @@ def judge(recordings: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             return iter(mutation.history(whole).observations)
 
         def missing(_: Reading, statistics: CaptureStatistics) -> tuple[str, ...]:
-            return recording.reading.missing(statistics)
+            return recording.missing(statistics)
 
         def outcome(path: Path) -> Outcome:
             return mutation.outcome(read_outcome(path))
