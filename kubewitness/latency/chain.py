@@ -138,16 +138,17 @@ class Chains:
         return self.of[name]
 
     def _posted(self, seen: ApiRequest) -> None:
-        if seen.subresource == "":
+        if seen.subresource == "" and seen.name:
             _first(self._chain(seen.name), "posted", seen)
         elif seen.subresource == "binding" and seen.sender.role == "kube-scheduler":
             _first(self._chain(seen.name), "binding", seen)
 
     def _answered(self, seen: ApiResponse) -> None:
         metadata = (seen.body or {}).get("metadata", {})
-        # A server names what its client named only in part.
+        # The server names what its client, such as a controller, named only in part.
         chain = self._chain(str(metadata.get("name") or seen.request.name))
         chain.uid = str(metadata.get("uid", ""))
+        _first(chain, "posted", seen.request)
         _first(chain, "answered", seen)
 
     def _stored(self, seen: EtcdResponse, operation: EtcdOperation) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.loads import Loaded, load, make_nodes, remove_nodes
+from fixtures.loads import Loaded, load, load_daemon_set, make_nodes, remove_nodes
 from fixtures.stage import Stage
 from kubewitness.clusters import simulated
 from kubewitness.latency import arrivals
 from kubewitness.reporting.plugin import SPECS
-from suites.latency.pods import TAINT, WORKLOADS, pod
+from suites.latency.pods import TAINT, WORKLOADS, daemon_set, pod
 from suites.ordering.pods import pause_pod
 
 _SEED = 1
@@ -30,7 +30,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         scales = sorted({number for spec in specs for number in spec.simulated})
         metafunc.parametrize("scale", scales, indirect=True, scope="module")
     if "workload" in metafunc.fixturenames:
-        metafunc.parametrize("workload", [*WORKLOADS, "churn"], indirect=True, scope="module")
+        kinds = [*WORKLOADS, "churn", "DaemonSet"]
+        metafunc.parametrize("workload", kinds, indirect=True, scope="module")
 
 
 def node(number: int) -> dict[str, Any]:
@@ -95,13 +96,17 @@ def burst(stage: Stage, scale: int, size: int) -> Loaded:
 
 @pytest.fixture(scope="module")
 def workload(request: pytest.FixtureRequest, stage: Stage, resize: Resize, size: int, rate: float) -> Loaded:
-    """The same for pods of one kind, or with each pod gone soon after."""
+    """The same for pods of one kind, or with each pod gone soon after; or all pods of a DaemonSet at once."""
     kind: str = request.param
     resize(WORKLOAD_NODES)
-    facts = {"arrivals": "Poisson", "rate (1/s)": rate, "nodes": WORKLOAD_NODES, "workload": kind}
+    scene = stage.scene(f"workload {kind}")
+    facts = {"nodes": WORKLOAD_NODES, "workload": kind}
+    if kind == "DaemonSet":
+        untainted = WORKLOAD_NODES - WORKLOAD_NODES // _TAINTED
+        return load_daemon_set(scene, kind, daemon_set, untainted, facts)
     return load(
-        stage.scene(f"workload {kind}"), kind, WORKLOADS.get(kind, pod), size,
-        offsets_ns=arrivals.poisson(rate, size, _SEED), facts=facts,
+        scene, kind, WORKLOADS.get(kind, pod), size, offsets_ns=arrivals.poisson(rate, size, _SEED),
+        facts={"arrivals": "Poisson", "rate (1/s)": rate, **facts},
         churn_s=_CHURN_S if kind == "churn" else None,
     )  # fmt: skip
 

@@ -54,6 +54,18 @@ def urgent(namespace: str, name: str) -> dict[str, Any]:
     return pod(namespace, name, **({"priorityClassName": "system-cluster-critical"} if odd else {}))
 
 
+def daemon_set(namespace: str, name: str) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": pod(namespace, name)["spec"]}
+    del template["spec"]["terminationGracePeriodSeconds"]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+
+
 WORKLOADS: dict[str, Manifest] = {
     "plain": pod,
     "affinity": with_affinity,

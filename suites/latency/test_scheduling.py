@@ -78,8 +78,9 @@ def test_throughput(burst: Loaded, measure: Measure) -> None:
 
 @behaviour(
     "latency/workloads",
-    says="Every pod with affinity, spread constraints, tolerations or a priority, and every pod that is soon"
-    " deleted, is bound, and the time from its intended creation to its binding is measured.",
+    says="Every pod with affinity, spread constraints, tolerations or a priority, every pod of a DaemonSet,"
+    " and every pod that is soon deleted, is bound, and the time from its intended creation to its binding is"
+    " measured.",
     kind=Kind.MEASURED, source=ARTICLE, needs=BOTH,
 )  # fmt: skip
 def test_workloads(workload: Loaded, measure: Measure) -> None:
