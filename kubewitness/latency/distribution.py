@@ -14,6 +14,7 @@ from hdrh.histogram import HdrHistogram
 MS_NS = 1_000_000
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 HDR = "HdrHistogram V2 (zlib, base64), microseconds"
+HDR_RATES = "HdrHistogram V2 (zlib, base64), thousandths"
 _LONGEST_US = 3_600_000_000
 _DIGITS = 3
 _BINS_A_DECADE = 10
@@ -92,8 +93,8 @@ class Distribution:
             for place in range(min(edges), max(edges) + 1)
         ]
 
-    def told(self) -> dict[str, Any]:
-        """For the results, in milliseconds."""
+    def told(self, encoding: str = HDR) -> dict[str, Any]:
+        """For the results, in milliseconds; or whatever else a millionth of which the samples count."""
         percentiles = []
         for percent in PERCENTILES:
             bounds = self.interval(percent)
@@ -106,7 +107,7 @@ class Distribution:
             "min": self.samples_ns[0] / MS_NS,
             "max": self.samples_ns[-1] / MS_NS,
             "percentiles": percentiles,
-            "histogram": {"encoding": HDR, "data": self.hdr},
+            "histogram": {"encoding": encoding, "data": self.hdr},
             "bins": self.bins(),
         }
 

@@ -17,9 +17,9 @@ TO_WATCH = (
     "From the first sign of a write in etcd's traffic (its answer to the Txn or its watch event) to the last"
     " byte of the watch event that tells of it (wire)."
 )
-BETWEEN = (
-    "Between the moments at which a client's watch told of successive pods that they are bound (client); the"
-    " first since the first POST. The inverse of the mean is the throughput."
+RATE = (
+    "Pods that a client's watch told to be bound (client), in each half of a second since the first POST was"
+    " sent. The rounds of the benchmark are the times between them."
 )
 
 
@@ -70,8 +70,7 @@ def test_watch_delivery(steady: Loaded, measure: Measure) -> None:
 def test_throughput(burst: Loaded, measure: Measure) -> None:
     burst.must_be_created()
     measure(
-        "time between bindings", BETWEEN, [(burst.label, burst.gaps(), burst.told_facts())],
-        beside=burst.beside(*of_scheduler()),
+        "throughput", RATE, [(burst.label, burst.rates(), burst.told_facts())], rounds=burst.gaps(),
         point={"x": burst.facts["nodes"], "throughput (1/s)": burst.throughput_per_s},
     )  # fmt: skip
 
