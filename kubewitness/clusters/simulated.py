@@ -38,7 +38,10 @@ def node(
     labels: Mapping[str, str] = MappingProxyType({}),
     room: Mapping[str, str] = ROOM,
 ) -> dict[str, Any]:
-    """A manifest to POST. The API server keeps a new Node's status, so it is Ready from the beginning."""
+    """A manifest to POST, with ``room`` for pods.
+
+    The API server keeps a new Node's status, so it is Ready from the beginning.
+    """
     known = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
@@ -54,10 +57,10 @@ def node(
     }
 
 
-def nodes(count: int, prefix: str = "simulated") -> Iterator[dict[str, Any]]:
+def nodes(count: int, prefix: str = "simulated", room: Mapping[str, str] = ROOM) -> Iterator[dict[str, Any]]:
     """That many manifests, spread evenly over ZONES: ``simulated-1`` in the first, and so on."""
     for number in range(1, count + 1):
-        yield node(f"{prefix}-{number}", ZONES[(number - 1) % len(ZONES)])
+        yield node(f"{prefix}-{number}", ZONES[(number - 1) % len(ZONES)], room=room)
 
 
 def write_configuration(path: Path) -> Path:
