@@ -86,8 +86,14 @@ class TlsLink(Link):
     """The same by TLS. ``session`` is that of an earlier one to the same server, which is then resumed."""
 
     def __init__(
-        self, address: Address, context: ssl.SSLContext, host: str, session: ssl.SSLSession | None
+        self,
+        address: Address,
+        context: ssl.SSLContext,
+        host: str,
+        session: ssl.SSLSession | None,
+        protocol: str,
     ) -> None:
+        self._protocol = protocol
         # Records go through memory: one read of the kernel's may have several, and each takes OpenSSL two.
         self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=host, session=session)
@@ -107,6 +113,10 @@ class TlsLink(Link):
         try:
             self._tls.do_handshake()
             self.ready = True
+            if (spoken := self._tls.selected_alpn_protocol() or "http/1.1") != self._protocol:
+                raise ConnectionAbortedError(
+                    errno.ECONNABORTED, f"the server speaks {spoken}, not {self._protocol}"
+                )
         except ssl.SSLWantReadError:
             pass
         finally:
@@ -138,10 +148,10 @@ class TlsLink(Link):
         return found
 
 
-def context(authority: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
-    """Raises OSError if a file cannot be read or is none of its kind (ssl.SSLError)."""
+def context(protocol: str, authority: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """One that offers that protocol. Raises OSError if a file cannot be read, or (ssl.SSLError) is none."""
     made = ssl.create_default_context(cafile=authority)
-    made.set_alpn_protocols(["http/1.1"])
+    made.set_alpn_protocols([protocol])
     if certificate:
         made.load_cert_chain(certificate, key)
     return made

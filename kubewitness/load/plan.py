@@ -22,6 +22,8 @@ from kubewitness.clusters.errors import UsageError
 JSON: Final = "application/json"
 OPEN: Final = "open"
 CLOSED: Final = "closed"
+HTTP1: Final = "http/1.1"
+HTTP2: Final = "h2"
 #: HEAD is not among them: its answers have no body, whatever they say of its length.
 METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
@@ -62,6 +64,9 @@ class Plan:
     ``watch`` is the path, with its query, of one watch to follow from before the first request until it has
     told of ``deliveries`` different names. All is over ``within_s`` after the start, done or not.
     ``accept`` is the media type that answers are asked for; a watch is read as JSON.
+
+    ``protocol`` is ``http/1.1``, or over TLS ``h2``: then each connection takes many requests at once, in a
+    closed loop its share of ``concurrency``, and one is enough. The watch has HTTP/1.1 in any case.
     """
 
     server: str
@@ -77,6 +82,7 @@ class Plan:
     deliveries: int = 0
     within_s: float = 60.0
     accept: str = JSON
+    protocol: str = HTTP1
 
     def __post_init__(self) -> None:
         wrong = (
@@ -87,6 +93,8 @@ class Plan:
             ("concurrency", self.concurrency, "at least 1", self.concurrency >= 1),
             ("within_s", self.within_s, "more than 0", self.within_s > 0),
             ("deliveries", self.deliveries, "0 without a watch", self.watch or not self.deliveries),
+            ("protocol", self.protocol, f"{HTTP1!r}, or with https:// {HTTP2!r}",
+             self.protocol == HTTP1 or (self.protocol == HTTP2 and self.server.startswith("https:"))),
             ("key", self.key, "a certificate and its key, or neither",
              (self.key is None) == (self.certificate is None)),
         )  # fmt: skip

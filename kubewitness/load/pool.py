@@ -6,14 +6,15 @@ import errno
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from kubewitness.clusters.errors import ClusterError
 from kubewitness.load import clock
-from kubewitness.load.answers import Answer
+from kubewitness.load.dialogues import Dialogue
 from kubewitness.load.links import Address, Link, TlsLink, context
-from kubewitness.load.plan import Plan, PlanError
+from kubewitness.load.plan import HTTP1, Plan, PlanError
 
 #: After a connection that could not be opened, the next is tried so much later.
 AGAIN_NS: Final = 20_000_000
@@ -35,23 +36,32 @@ class Server:
         if not parts.hostname or not port:
             raise PlanError(f"a load's server: wanted a host and a port, found {plan.server!r}")
         self.url, self.host, self.netloc = plan.server, parts.hostname, parts.netloc
-        self._tls = _context(plan) if parts.scheme == "https" else None
-        self._session: ssl.SSLSession | None = None
+        self._protocol = plan.protocol
+        self._tls: dict[str, ssl.SSLContext] = {}
+        if parts.scheme == "https":
+            self._tls = {each: _context(plan, each) for each in {plan.protocol, HTTP1}}
+        self._sessions: dict[str, ssl.SSLSession] = {}
         try:
             found = socket.getaddrinfo(self.host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             raise self.unreachable(error) from error
         self._address: Address = found[0][0], found[0][4]
 
-    def open(self) -> Link:
-        if self._tls is None:
+    def open(self, protocol: str = "") -> Link:
+        """Of the plan's protocol, or of another."""
+        if not self._tls:
             return Link(self._address)
-        return TlsLink(self._address, self._tls, self.host, self._session)
+        protocol = protocol or self._protocol
+        session = self._sessions.get(protocol)
+        return TlsLink(self._address, self._tls[protocol], self.host, session, protocol)
 
-    def keep_session(self, link: Link) -> None:
+    def keep_session(self, link: Link, protocol: str = "") -> None:
         """The next connections of TLS resume this one's session."""
-        if self._tls and not self._session and isinstance(link, TlsLink):
-            self._session = link.session
+        protocol = protocol or self._protocol
+        if protocol in self._tls and protocol not in self._sessions and isinstance(link, TlsLink):
+            session = link.session
+            if session:
+                self._sessions[protocol] = session
 
     def unreachable(self, error: object) -> ClusterError:
         return ClusterError(
@@ -60,10 +70,10 @@ class Server:
         )
 
 
-def _context(plan: Plan) -> ssl.SSLContext:
+def _context(plan: Plan, protocol: str) -> ssl.SSLContext:
     files = [str(each) if each else None for each in (plan.authority, plan.certificate, plan.key)]
     try:
-        return context(*files)
+        return context(protocol, *files)
     except OSError as error:
         raise PlanError(f"a load's certificates {', '.join(filter(None, files))}: {told(error)}") from error
 
@@ -75,23 +85,29 @@ def told(error: object) -> str:
 
 
 class Held:
-    """A link of the pool, what it is busy with, and what epoll watches it for."""
+    """A link of the pool, what is said on it, and what epoll watches it for."""
 
-    __slots__ = ("answer", "link", "mask", "request", "watching")
+    __slots__ = ("dialogue", "free", "latest", "link", "mask", "opening", "watching")
 
-    def __init__(self, link: Link, answer: Answer, *, watching: bool = False) -> None:
+    def __init__(self, link: Link, dialogue: Dialogue, *, watching: bool = False) -> None:
         self.link = link
-        self.answer = answer
+        self.dialogue = dialogue
         self.mask = select.EPOLLOUT
-        self.request = -1  # none
+        self.opening = True
+        self.free = False
+        #: The requests that were sent last, together.
+        self.latest: list[int] = []
         self.watching = watching
 
 
 class Pool:
     """At most ``most`` connections for requests, ``ahead`` of them always, and as many more as are wanted."""
 
-    def __init__(self, server: Server, waiting: clock.Waiting, most: int, ahead: int) -> None:
+    def __init__(
+        self, server: Server, waiting: clock.Waiting, most: int, ahead: int, dialogue: Callable[[], Dialogue]
+    ) -> None:
         self.server = server
+        self._dialogue = dialogue
         self._waiting = waiting
         self._most, self._ahead = most, min(ahead, most)
         self.held: dict[int, Held] = {}
@@ -128,7 +144,7 @@ class Pool:
 
     def _open(self) -> None:
         try:
-            self.add(self.server.open(), Answer())
+            self.add(self.server.open(), self._dialogue())
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL}:
                 self._most = self._size  # there are no more to be had
@@ -141,9 +157,9 @@ class Pool:
             self.broken -= 1
             self.reconnected += 1
 
-    def add(self, link: Link, answer: Answer, *, watching: bool = False) -> Held:
+    def add(self, link: Link, dialogue: Dialogue, *, watching: bool = False) -> Held:
         """Takes one in that is being opened. The one with the watch counts among nothing."""
-        held = Held(link, answer, watching=watching)
+        held = Held(link, dialogue, watching=watching)
         self.held[link.fileno] = held
         self._waiting.register(link.fileno, held.mask)
         return held
@@ -162,24 +178,39 @@ class Pool:
             self._waiting.modify(held.link.fileno, mask)
 
     def opened(self, held: Held) -> None:
+        held.opening = False
         self._opening -= 1
-        self.free.append(held)
+        self.put(held)
+
+    def put(self, held: Held) -> None:
+        """It has room for requests."""
+        if not held.free:
+            held.free = True
+            self.free.append(held)
+
+    def take(self) -> Held:
+        held = self.free.pop()
+        held.free = False
+        return held
 
     def drop(self, held: Held, error: object) -> None:
         """Gives one up, whatever it was doing. It is closed by ``bury``."""
         del self.held[held.link.fileno]
         self._waiting.unregister(held.link.fileno)
         self._dropped.append(held)
-        if held in self.free:
+        if held.free:
             self.free.remove(held)
+            held.free = False
         if not held.watching:
             self._size -= 1
-        if held.link.ready:
+        if held.watching:
             self.trouble = told(error)
-            self.broken += not held.watching
-        else:
-            self._opening -= not held.watching
+        elif held.opening:
+            self._opening -= 1
             self._failed(error)
+        else:
+            self.trouble = told(error)
+            self.broken += 1
 
     def bury(self) -> None:
         """Closes what was dropped. Until then no new link has its number, which events still in hand name."""

@@ -8,17 +8,28 @@ import resource
 import select
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from kubewitness.load import clock
-from kubewitness.load.answers import Answer, Events, octets, watching
+from kubewitness.load.answers import Answer, Events, watching
+from kubewitness.load.dialogues import (
+    WINDOW,
+    Answered,
+    Dialogue,
+    Multiplexed,
+    OneByOne,
+    multiplexed,
+    one_by_one,
+)
 from kubewitness.load.links import Link
-from kubewitness.load.plan import CLOSED, Delivered, Outcome, Plan, PlanError, Sent
+from kubewitness.load.plan import CLOSED, HTTP1, HTTP2, Delivered, Outcome, Plan, PlanError, Sent
 from kubewitness.load.pool import Ended, Held, Pool, Server, told
 
 #: What the server may take for the first connections and the watch.
 START_NS: Final = 10_000_000_000
-#: The first request is due so long after all is ready.
+#: In an open loop the first request is due so long after all is ready.
 LEAD_NS: Final = 2_000_000
 #: Waiting for a time ends tens of microseconds late, more on an idle processor. So the end of it is spent on
 #: asking over and over; for this long, but at most a tenth of what is between two requests.
@@ -46,8 +57,11 @@ class Running:
         if owner >= 0:
             self._wait.register(owner, select.EPOLLIN)
         self._server = Server(plan)
-        self._pool = Pool(self._server, self._wait, most, most if self._closed else plan.ahead)
-        self._octets = [octets(each, self._server.netloc, plan.accept) for each in plan.requests]
+        prepare = multiplexed if plan.protocol == HTTP2 else one_by_one
+        self._prepared = [prepare(each, self._server.netloc, plan.accept) for each in plan.requests]
+        self._pool = Pool(
+            self._server, self._wait, most, most if self._closed else plan.ahead, self._dialogue(most)
+        )
         count = len(plan.requests)
         self._intended: list[int] = [0] * count
         self._sent: list[int | None] = [None] * count
@@ -56,6 +70,7 @@ class Running:
         self._over = 0  # requests that are answered, or will never be
         self._due: deque[int] = deque()  # by number, requests that no connection is free for
         self._events = Events()
+        self._watch = Answer(self._events.feed)
         self._told: dict[str, tuple[int, str]] = {}
         self._watch_ended = ""
         self._rewatch = False  # the first has begun
@@ -69,7 +84,7 @@ class Running:
         gc.disable()
         clock.wake_up_punctually()
         ahead = clock.ahead_ns()
-        began, processor = clock.now() + LEAD_NS, time.process_time_ns()
+        began, processor = clock.now() + (0 if self._closed else LEAD_NS), time.process_time_ns()
         until = began + int(self._plan.within_s * 1e9)
         try:
             self._closed_loop(until) if self._closed else self._open_loop(began, until)
@@ -78,16 +93,26 @@ class Running:
         ended, processor = clock.now(), time.process_time_ns() - processor
         return self._outcome(began, ended, ahead, processor)
 
+    def _dialogue(self, connections: int) -> Callable[[], Dialogue]:
+        plan = self._plan
+        if plan.protocol == HTTP1:
+            return OneByOne
+        largest = max((len(each.octets()) for each in plan.requests), default=0)
+        if largest > WINDOW:
+            raise PlanError(f"a load by h2: wanted bodies of at most {WINDOW} bytes, found one of {largest}")
+        most = max(1, plan.concurrency // connections) if self._closed else _MANY
+        return partial(Multiplexed, most, largest)
+
     # Before the start
 
     def _prepare(self) -> None:
         until = clock.now() + START_NS
         if self._plan.watch:
-            held = self._pool.add(self._open_first(), Answer(self._events.feed), watching=True)
-            while not held.answer.status:
+            held = self._pool.add(self._open_first(), OneByOne(), watching=True)
+            while not self._watch.status:
                 self._step(until, "the watch's answer", until)
-                self._check_watch(held)
-            self._server.keep_session(held.link)
+                self._check_watch()
+            self._server.keep_session(held.link, HTTP1)
             self._rewatch = True
         while not self._pool.complete:
             self._pool.want(0)
@@ -97,12 +122,12 @@ class Running:
 
     def _open_first(self) -> Link:
         try:
-            return self._server.open()
+            return self._server.open(HTTP1)
         except OSError as error:
             raise self._server.unreachable(error) from error
 
-    def _check_watch(self, held: Held) -> None:
-        status = held.answer.status
+    def _check_watch(self) -> None:
+        status = self._watch.status
         if status and status != 200:
             raise PlanError(f"a load's watch: wanted the status 200 for {self._plan.watch}, found {status}")
         if self._pool.trouble:
@@ -141,7 +166,7 @@ class Running:
                 self._pump()
 
     def _closed_loop(self, until: int) -> None:
-        self._due.extend(range(len(self._octets)))
+        self._due.extend(range(len(self._prepared)))
         while not self._done() and clock.now() < until:
             self._pump()
             when = self._pool.again_at(len(self._due), until)
@@ -150,30 +175,37 @@ class Running:
             self._pool.bury()
 
     def _done(self) -> bool:
-        if self._over < len(self._octets):
+        if self._over < len(self._prepared):
             return False
         return len(self._told) >= self._plan.deliveries or bool(self._watch_ended)
 
     def _pump(self) -> None:
         """Sends what is due, as far as there are connections."""
-        free, due = self._pool.free, self._due
-        while due and free:
-            self._send(free.pop(), due.popleft())
-        self._pool.want(len(due))
+        while self._due and self._pool.free:
+            self._send(self._pool.take())
+        self._pool.want(len(self._due))
 
-    def _send(self, held: Held, number: int) -> None:
-        held.request = number
-        held.answer.expect()
-        link = held.link
+    def _send(self, held: Held) -> None:
+        """Sends as much of what is due as it has room for."""
+        due, dialogue, link = self._due, held.dialogue, held.link
+        held.latest = numbers = [due.popleft()]
+        data = dialogue.request(numbers[0], self._prepared[numbers[0]])
+        while due and dialogue.room:
+            numbers.append(due.popleft())
+            data += dialogue.request(numbers[-1], self._prepared[numbers[-1]])
         try:
-            sealed = link.seal(self._octets[number])
-            self._sent[number] = clock.now()
+            sealed = link.seal(data)
+            at = clock.now()
+            for number in numbers:
+                self._sent[number] = at
             link.push(sealed)
         except OSError as error:
             self._lose(held, error)
             return
         if link.unsent:
             self._pool.watch_for(held)
+        if dialogue.room:
+            self._pool.put(held)
 
     # Events
 
@@ -183,7 +215,7 @@ class Running:
             self._look_at_owner(fd)
             return
         try:
-            if not held.link.ready:
+            if held.opening and not held.link.ready:
                 self._open(held)
             else:
                 self._exchange(held, mask)
@@ -201,7 +233,9 @@ class Running:
             if held.watching:
                 held.link.push(held.link.seal(watching(self._plan.watch or "", self._server.netloc)))
             else:
-                self._pool.opened(held)
+                self._reply(held)
+                if held.dialogue.room:
+                    self._pool.opened(held)
         self._pool.watch_for(held)
 
     def _exchange(self, held: Held, mask: int) -> None:
@@ -214,42 +248,58 @@ class Running:
             at = clock.now()
             if held.watching:
                 self._deliver(held, data, at)
-            elif data and held.answer.feed(data):
-                self._finish(held, at)
-            elif link.over:
-                if held.request >= 0 and held.answer.end():
-                    self._finish(held, at)
-                else:
-                    self._lose(held, "the server closed the connection")
+                return
+            found = held.dialogue.feed(data) if data else []
+            if link.over:
+                found += held.dialogue.end()
+            if found:
+                self._finish(found, at)
+            self._go_on(held)
 
-    def _finish(self, held: Held, at: int) -> None:
-        """An answer is complete."""
-        number, held.request = held.request, -1
-        if number < 0:
-            self._lose(held, "the server answered what nobody asked")
-            return
-        self._answered[number], self._status[number] = at, held.answer.status
-        self._over += 1
-        if held.answer.closes or held.link.over:
+    def _finish(self, found: Sequence[Answered], at: int) -> None:
+        """Answers are complete, or have broken off."""
+        self._over += len(found)
+        for number, status in found:
+            if status is not None:
+                self._answered[number], self._status[number] = at, status
+
+    def _go_on(self, held: Held) -> None:
+        """After something was received: sends more, or lets the connection be free or given up."""
+        dialogue, link = held.dialogue, held.link
+        if link.over or (dialogue.closes and not dialogue.under_way()):
             self._lose(held, "the server closed the connection")
             return
-        self._server.keep_session(held.link)
-        if self._due:
-            self._send(held, self._due.popleft())
-        else:
-            self._pool.free.append(held)
+        if dialogue.pending:
+            self._reply(held)
+        if dialogue.room:
+            if held.opening:
+                self._pool.opened(held)
+            elif self._due and not held.free:
+                self._server.keep_session(link)
+                self._send(held)
+            else:
+                self._pool.put(held)
+
+    def _reply(self, held: Held) -> None:
+        """Sends what the dialogue has to say by itself."""
+        data, held.dialogue.pending = held.dialogue.pending, b""
+        if data:
+            held.link.push(held.link.seal(data))
+            self._pool.watch_for(held)
 
     def _lose(self, held: Held, error: object) -> None:
-        """A connection is no more. Its request is sent again if the kernel had taken nothing of it."""
+        """A connection is no more. Requests are sent again if the kernel had taken nothing of them."""
         if held.link.fileno not in self._pool.held:
             return
         self._pool.drop(held, error)
         if held.watching:
             self._watch_again(told(error))
-        if held.request >= 0:
-            if held.link.untouched:
-                self._sent[held.request] = None
-                self._due.appendleft(held.request)
+            return
+        again = held.latest if held.link.untouched else []
+        for number in reversed(held.dialogue.under_way()):
+            if number in again:
+                self._sent[number] = None
+                self._due.appendleft(number)
             else:
                 self._over += 1
 
@@ -260,13 +310,14 @@ class Running:
             return
         self._rewatched += 1
         self._events = Events()
+        self._watch = Answer(self._events.feed)
         try:
-            self._pool.add(self._server.open(), Answer(self._events.feed), watching=True)
+            self._pool.add(self._server.open(HTTP1), OneByOne(), watching=True)
         except OSError as error:
             self._watch_ended = f"ended: {why}, and cannot be opened again: {told(error)}"
 
     def _deliver(self, held: Held, data: bytes, at: int) -> None:
-        ended = data and held.answer.feed(data)
+        ended = data and self._watch.feed(data)
         try:
             for kind, name in self._events.take():
                 if name and name not in self._told:

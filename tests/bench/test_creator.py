@@ -25,7 +25,7 @@ from kubewitness.clusters.api import pods
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.load.bodies import PROTOBUF, protobuf
 from kubewitness.load.driving import reach, run
-from kubewitness.load.plan import CLOSED, JSON, Plan, Request
+from kubewitness.load.plan import CLOSED, HTTP1, HTTP2, JSON, Plan, Request
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from tests.bench.creators import go_creator, pod
 
@@ -46,7 +46,7 @@ class Took(NamedTuple):
 Creator = Callable[[Path, str, Path], Took]
 
 
-def ours(at_once: int, kind: str, count: int = COUNT) -> Creator:
+def ours(at_once: int, kind: str, protocol: str, count: int = COUNT) -> Creator:
     """Bodies and answers of that content type, JSON or PROTOBUF."""
 
     def create(kubeconfig: Path, prefix: str, directory: Path) -> Took:
@@ -54,7 +54,8 @@ def ours(at_once: int, kind: str, count: int = COUNT) -> Creator:
             (name, pod(name) if kind == JSON else protobuf(pod(name))) for name in _names(prefix, count)
         ]
         requests = [Request(name, "POST", PODS, body, content_type=kind) for name, body in bodies]
-        plan = Plan(requests=requests, loop=CLOSED, concurrency=at_once, accept=kind, **reach(kubeconfig))
+        plan = Plan(requests=requests, loop=CLOSED, concurrency=at_once, accept=kind, protocol=protocol,
+                    connections=1 if protocol == HTTP2 else at_once, **reach(kubeconfig))  # fmt: skip
         outcome = run(plan, directory)
         assert not outcome.missing
         assert {each.status for each in outcome.sent} == {201}
@@ -83,9 +84,10 @@ def creators(kubernetes: str) -> dict[str, Creator]:
     if go is None:
         pytest.skip("wanted go on PATH, to build the Go client that is compared")
     return {
-        "ours": ours(AT_ONCE, PROTOBUF),
-        "ours again": ours(AT_ONCE, PROTOBUF),
-        "ours, JSON": ours(AT_ONCE, JSON),
+        "ours": ours(AT_ONCE, PROTOBUF, HTTP2),
+        "ours again": ours(AT_ONCE, PROTOBUF, HTTP2),
+        "ours, HTTP/1.1": ours(AT_ONCE, PROTOBUF, HTTP1),
+        "ours, HTTP/1.1, JSON": ours(AT_ONCE, JSON, HTTP1),
         "client-go": other(go, WORKERS, "typed"),
         "client-go, raw": other(go, WORKERS, "raw"),
         "client-go, raw, HTTP/1.1": other(go, WORKERS, "raw1"),
@@ -107,7 +109,9 @@ def test_creating_pods(benchmark: Any, pytestconfig: pytest.Config, tmp_path: Pa
 
     def all_in_turn() -> None:
         cluster.end("kube-scheduler")
-        ours(AT_ONCE, PROTOBUF)(cluster.kubeconfig, "first", tmp_path)  # the API server's own warming up
+        ours(AT_ONCE, PROTOBUF, HTTP2)(
+            cluster.kubeconfig, "first", tmp_path
+        )  # the API server's own warming up
         for turn in range(turns):
             order = [*compared][turn % len(compared) :] + [*compared][: turn % len(compared)]
             for place, name in enumerate(order):
