@@ -58,8 +58,10 @@ class Plan:
 
     ``authority``, ``certificate`` and ``key`` are PEM files; without an authority the host's are trusted.
     In an open loop each request is sent at its time, whatever became of the others, on one of at most
-    ``connections``, of which ``ahead`` are open before the start. In a closed loop ``concurrency`` requests
-    are under way at any time, each on a connection of its own, until all are answered.
+    ``connections``, of which ``ahead`` are open before the start (None: 64, or one of HTTP/2). A server that
+    stands still opens none by TLS, so what is due meanwhile is sent in time on those alone. In a closed loop
+    ``concurrency`` requests are under way at any time, each on a connection of its own, until all are
+    answered.
 
     ``watch`` is the path, with its query, of one watch to follow from before the first request until it has
     told of ``deliveries`` different names. All is over ``within_s`` after the start, done or not.
@@ -75,7 +77,7 @@ class Plan:
     certificate: Path | None = None
     key: Path | None = None
     connections: int = 1000
-    ahead: int = 64
+    ahead: int | None = None
     loop: str = OPEN
     concurrency: int = 1
     watch: str | None = None

@@ -29,6 +29,8 @@ from kubewitness.load.pool import Ended, Held, Pool, Server, told
 
 #: What the server may take for the first connections and the watch.
 START_NS: Final = 10_000_000_000
+#: Connections of HTTP/1.1 that are open before the start, if the plan does not say how many.
+AHEAD: Final = 64
 #: In an open loop the first request is due so long after all is ready.
 LEAD_NS: Final = 2_000_000
 #: Waiting for a time ends tens of microseconds late, more on an idle processor. So the end of it is spent on
@@ -59,8 +61,11 @@ class Running:
         self._server = Server(plan)
         prepare = multiplexed if plan.protocol == HTTP2 else one_by_one
         self._prepared = [prepare(each, self._server.netloc, plan.accept) for each in plan.requests]
+        ahead = plan.ahead
+        if ahead is None:
+            ahead = AHEAD if plan.protocol == HTTP1 else 1
         self._pool = Pool(
-            self._server, self._wait, most, most if self._closed else plan.ahead, self._dialogue(most)
+            self._server, self._wait, most, most if self._closed else ahead, self._dialogue(most)
         )
         count = len(plan.requests)
         self._intended: list[int] = [0] * count
@@ -254,6 +259,7 @@ class Running:
                 found += held.dialogue.end()
             if found:
                 self._finish(found, at)
+                self._server.keep_session(link)
             self._go_on(held)
 
     def _finish(self, found: Sequence[Answered], at: int) -> None:
@@ -275,7 +281,6 @@ class Running:
             if held.opening:
                 self._pool.opened(held)
             elif self._due and not held.free:
-                self._server.keep_session(link)
                 self._send(held)
             else:
                 self._pool.put(held)

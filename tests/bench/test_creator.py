@@ -30,8 +30,7 @@ from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from tests.bench.creators import go_creator, pod
 
 COUNT = 3000
-AT_ONCE = 24
-WORKERS = 24
+AT_ONCE = 64
 ROOT = Path(__file__).parents[2]
 PODS = pods("default").path
 
@@ -88,9 +87,10 @@ def creators(kubernetes: str) -> dict[str, Creator]:
         "ours again": ours(AT_ONCE, PROTOBUF, HTTP2),
         "ours, HTTP/1.1": ours(AT_ONCE, PROTOBUF, HTTP1),
         "ours, HTTP/1.1, JSON": ours(AT_ONCE, JSON, HTTP1),
-        "client-go": other(go, WORKERS, "typed"),
-        "client-go, raw": other(go, WORKERS, "raw"),
-        "client-go, raw, HTTP/1.1": other(go, WORKERS, "raw1"),
+        "client-go": other(go, AT_ONCE, "typed"),
+        "client-go, 32 at once": other(go, AT_ONCE // 2, "typed"),
+        "client-go, raw": other(go, AT_ONCE, "raw"),
+        "client-go, raw, 32 at once": other(go, AT_ONCE // 2, "raw"),
         "Python": other(python, 1),
         "Python, 10 threads": other(python, 10),
     }
