@@ -44,16 +44,22 @@ def judged_by(rows: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def price_of_tls(rows: Iterable[Mapping[str, Any]], clusters: Iterable[Mapping[str, Any]]) -> list[str]:
-    """For each series that was measured in both setups: how much longer it took in `tls`, by medians."""
-    setups = {each["label"]: (each["topology"], each["setup"]) for each in clusters}
-    medians: dict[tuple[str, str, str], dict[str, float]] = {}
+    """What was measured in both setups: that in `tls` as so many times that in `insecure`.
+
+    By medians, and rates by means. A relay in the place of the insecure port has a price, too: it is told.
+    """
+    known = {each["label"]: each for each in clusters}
+    relayed = any(each["insecure_port"] == "relay" for each in known.values())
+    figures: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in rows:
-        topology, setup = setups[row["cluster"]]
+        of = known[row["cluster"]]
         for series in (row.get("measured") or {"series": []})["series"]:
             (median,) = (each["value"] for each in series["percentiles"] if each["p"] == 50)
-            medians.setdefault((topology, row["id"], series["label"]), {})[setup] = median
+            figure = series["mean"] if row["measured"]["unit"] == "1/s" else median
+            figures.setdefault((of["topology"], row["id"], series["label"]), {})[of["setup"]] = figure
+    insecure = "insecure, by the relay" if relayed else "insecure"
     return [
-        f"{behaviour}, {label}: tls / insecure = {of['tls'] / of['insecure']:.2f}"
-        for (_, behaviour, label), of in medians.items()
-        if of.keys() >= {"tls", "insecure"} and of["insecure"]
+        f"{behaviour}, {label}: tls / {insecure} = {both['tls'] / both['insecure']:.2f}"
+        for (_, behaviour, label), both in figures.items()
+        if both.keys() >= {"tls", "insecure"} and both["insecure"]
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,20 +15,28 @@ from kubewitness.clusters.local import LocalCluster
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 
 VERSION = "1.37"
+#: For all pods of all loads on a single node.
+ROOM = {"cpu": "1000", "memory": "1Ti", "pods": "100000"}
 
 
 @contextmanager
 def staged(
-    evidence: Path, setup: Setup, nodes: int, *, flags: Sequence[str] = (), also: Sequence[str] = ()
+    evidence: Path,
+    setup: Setup,
+    nodes: int,
+    *,
+    room: Mapping[str, str] = ROOM,
+    flags: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> Iterator[tuple[Stage, LocalCluster]]:
-    """``flags`` are more of the API server's, ``also`` names more assets."""
+    """``room`` is each node's for pods, ``flags`` are more of the API server's, ``also`` names assets."""
     assets = resolve(VERSION, [*SIMULATED, *also], progress=print)
     spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, setup, Topology.SIMULATED, 0)
     cluster = LocalCluster(spec, assets, evidence, lambda _: None, apiserver_flags=tuple(flags))
     cluster.start()
     try:
         stage = Stage(spec, evidence, Script(evidence / "script.jsonl", replaying=False), cluster)
-        make_nodes(stage.scene("nodes"), simulated.nodes(nodes))
+        make_nodes(stage.scene("nodes"), simulated.nodes(nodes, room=room))
         yield stage, cluster
         stage.reading.close()
     finally:

@@ -19,6 +19,7 @@ from kubewitness.load.driving import reach, run
 from kubewitness.load.plan import CLOSED, OPEN, Outcome, Plan, Request
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from suites.latency.pods import pod
+from tests.bench.staged import ROOM
 
 _RATE = 50.0  # pods a second
 _PODS, _BURST, _NODES = 1500, 1500, 20
@@ -51,7 +52,7 @@ def _pods(cluster: LocalCluster, directory: Path, name: str, offsets: list[int],
 
 def measure(cluster: LocalCluster, directory: Path) -> tuple[Distribution, float]:
     """From the intended start to the event of the binding, at a rate; and bindings a second in a burst."""
-    made = simulated.nodes(_NODES, room={"cpu": "1000", "memory": "1Ti", "pods": "100000"})
+    made = simulated.nodes(_NODES, room=ROOM)
     nodes = [Request(each["metadata"]["name"], "POST", "/api/v1/nodes", each) for each in made]
     _send(cluster, directory, nodes, loop=CLOSED, concurrency=CONCURRENCY)
     _pods(cluster, directory, "warm", [0] * 200, loop=CLOSED, concurrency=CONCURRENCY)

@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.loads import CONCURRENCY, load
 from kubewitness.assets import resolve
+from kubewitness.clusters import simulated
 from kubewitness.model.cluster import Setup
 from suites.latency.pods import pod
 from tests.bench.scheduler_perf import measure
@@ -28,7 +29,7 @@ def _theirs(namespace: str, name: str) -> dict[str, Any]:
 
 def _ours(evidence: Path, nodes: int, pods: int) -> tuple[float, float]:
     """Pods a second, from the first POST to the last that a client is told of; and where the time went."""
-    with staged(evidence, Setup.TLS, nodes) as (stage, _):
+    with staged(evidence, Setup.TLS, nodes, room=simulated.ROOM) as (stage, _):
         load(stage.scene("init"), "init", _theirs, _INIT_PODS)
         loaded = load(stage.scene("measured"), "measured", _theirs, pods)
     loaded.must_be_created()

@@ -69,11 +69,13 @@ def test_tls_is_told_by_how_much_longer_the_same_takes(measured: Json) -> None:
             each["value"] *= 1.5
     rows = [_row("a", measured=measured), _row("b", measured=slower) | {"cluster": "tls-simulated"}]
     clusters = [
-        {"label": f"{setup}-simulated", "topology": "simulated", "setup": setup}
-        for setup in ("insecure", "tls")
+        {"label": f"{setup}-simulated", "topology": "simulated", "setup": setup, "insecure_port": port}
+        for setup, port in (("insecure", "relay"), ("tls", "none"))
     ]
     told = price_of_tls(rows, clusters)
-    assert told[0] == "latency/x, 100 nodes, plain pods: tls / insecure = 1.50"
+    assert told[0] == "latency/x, 100 nodes, plain pods: tls / insecure, by the relay = 1.50"
+    clusters[0]["insecure_port"] = "real"
+    assert price_of_tls(rows, clusters)[0] == "latency/x, 100 nodes, plain pods: tls / insecure = 1.50"
     assert len(told) == len(measured["series"])
     assert price_of_tls(rows[:1], clusters) == []
 
