@@ -51,13 +51,21 @@ func (d *delay) Bind(ctx context.Context, _ framework.CycleState, _ *v1.Pod, _ s
 	return framework.NewStatus(framework.Skip)
 }
 
+// A sleeper is woken up milliseconds late, and the size of the delay is to be known: the last ones are awake.
+const awake = 3 * time.Millisecond
+
 func sleep(ctx context.Context, duration time.Duration) *framework.Status {
-	select {
-	case <-ctx.Done():
-		return framework.AsStatus(ctx.Err())
-	case <-time.After(duration):
-		return nil
+	until := time.Now().Add(duration)
+	if duration > awake {
+		select {
+		case <-ctx.Done():
+			return framework.AsStatus(ctx.Err())
+		case <-time.After(duration - awake):
+		}
 	}
+	for time.Now().Before(until) {
+	}
+	return nil
 }
 
 func fromEnvironment(variable string) time.Duration {

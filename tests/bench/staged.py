@@ -9,10 +9,11 @@ from pathlib import Path
 from fixtures.loads import make_nodes
 from fixtures.script import Script
 from fixtures.stage import Stage
-from kubewitness.assets import SIMULATED, resolve
+from kubewitness.assets import EXTRA, SIMULATED, resolve
 from kubewitness.clusters import simulated
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+from kubewitness.model.needs import TLS_KEYS
 
 VERSION = "1.37"
 #: For all pods of all loads on a single node.
@@ -28,16 +29,17 @@ def staged(
     room: Mapping[str, str] = ROOM,
     flags: Sequence[str] = (),
     also: Sequence[str] = (),
+    key_log: bool = False,
 ) -> Iterator[tuple[Stage, LocalCluster]]:
     """``room`` is each node's for pods, ``flags`` are more of the API server's, ``also`` names assets."""
-    assets = resolve(VERSION, [*SIMULATED, *also], progress=print)
-    spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, setup, Topology.SIMULATED, 0)
+    assets = resolve(VERSION, [*SIMULATED, *also, *(EXTRA[TLS_KEYS] if key_log else ())], progress=print)
+    spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, setup, Topology.SIMULATED, 0, key_log=key_log)
     cluster = LocalCluster(spec, assets, evidence, lambda _: None, apiserver_flags=tuple(flags))
     cluster.start()
+    stage = Stage(spec, evidence, Script(evidence / "script.jsonl", replaying=False), cluster)
     try:
-        stage = Stage(spec, evidence, Script(evidence / "script.jsonl", replaying=False), cluster)
         make_nodes(stage.scene("nodes"), simulated.nodes(nodes, room=room))
         yield stage, cluster
-        stage.reading.close()
     finally:
+        stage.reading.close()
         cluster.stop()

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from fixtures.loads import API_SERVER, ATTEMPT, CALLS, SCHEDULER, SLI, Loaded, creating_pods, load
+from fixtures.stage import Scene
 from kubewitness.assets import DELAYED_SCHEDULER
+from kubewitness.clusters.api import pods
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.latency import arrivals
 from kubewitness.latency.distribution import MS_NS, Distribution, Repeatability
@@ -24,6 +26,7 @@ from kubewitness.latency.exposition import added
 from kubewitness.latency.queueing import expected_latencies
 from kubewitness.model.cluster import Setup
 from suites.latency.pods import pod
+from suites.states import is_bound
 from tests.bench.staged import staged
 
 _PAUSE_S = 2.0
@@ -62,7 +65,8 @@ def _standing_still(cluster: LocalCluster, after_s: float) -> Any:
 
 @pytest.mark.benchmark(group="truth")
 def test_a_server_that_stands_still_is_seen_by_those_who_had_to_wait(benchmark: Any, tmp_path: Path) -> None:
-    rate, count = 25.0, 2000
+    # A low rate: those who waited are served side by side when it goes on, which the arithmetic leaves out.
+    rate, count = 10.0, 1000
 
     def measure() -> None:
         with staged(tmp_path / "evidence", Setup.INSECURE, 10) as (stage, cluster):
@@ -117,6 +121,7 @@ def test_a_delay_of_the_scheduler_is_found_at_its_size(benchmark: Any, turns: in
                 for delay, found in medians.items():
                     if delay != "stock":
                         cluster.restart_scheduler(program, delay)
+                        _wait_for_scheduler(stage.scene(f"{delay} begins {turn}"))
                     load(stage.scene(f"warm {delay} {turn}"), "warm", pod, 100)
                     loaded = load(
                         stage.scene(f"{delay} {turn}"), delay, pod, count,
@@ -124,9 +129,9 @@ def test_a_delay_of_the_scheduler_is_found_at_its_size(benchmark: Any, turns: in
                     )  # fmt: skip
                     loaded.must_be_complete()
                     found.append(loaded.between("intended", "bound").ms(50))
-                    if delay != "stock":
-                        cluster.end("kube-scheduler")
+                cluster.end("kube-scheduler")
                 cluster.restart("kube-scheduler")
+                _wait_for_scheduler(stage.scene(f"stock begins {turn}"))
 
     benchmark.pedantic(measure, rounds=1)
     least = statistics.median(medians["0ms"])
@@ -137,17 +142,24 @@ def test_a_delay_of_the_scheduler_is_found_at_its_size(benchmark: Any, turns: in
             benchmark.extra_info[f"found / injected, {delay}"] = round(added_ms / wanted, 3)
 
 
+def _wait_for_scheduler(scene: Scene) -> None:
+    namespace = scene.namespace()
+    scene.create(namespace, pod(namespace, "first"))
+    scene.wait(pods(namespace), "first", is_bound, what="the scheduler to bind a pod", within_s=60)
+
+
 _POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
 
 
 @pytest.mark.benchmark(group="truth")
 def test_wire_audit_and_metrics_agree(benchmark: Any, tmp_path: Path) -> None:
+    """In `tls` by keys, where clients speak to the API server itself: a relay's time is none of its own."""
     policy, log = tmp_path / "policy.json", tmp_path / "audit.log"
     policy.write_text(json.dumps(_POLICY))
     flags = ["--audit-policy-file", str(policy), "--audit-log-path", str(log)]
 
     def measure() -> None:
-        with staged(tmp_path / "evidence", Setup.INSECURE, 100, flags=flags) as (stage, _):
+        with staged(tmp_path / "evidence", Setup.TLS, 100, flags=flags, key_log=True) as (stage, _):
             load(stage.scene("warm"), "warm", pod, 200)
             loaded = load(
                 stage.scene("steady"), "steady", pod, 1000, offsets_ns=arrivals.poisson(50, 1000, 1)
@@ -166,7 +178,8 @@ def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
         chain.answered.time_ns - chain.posted.started_ns
         for chain in loaded.chains.values() if chain.answered and chain.posted
     )  # fmt: skip
-    audited = [_took_ns(each) for each in map(json.loads, log.open()) if _creates(each, loaded.namespace)]
+    events = map(json.loads, log.read_text().splitlines())
+    audited = [_took_ns(each) for each in events if _creates(each, loaded.namespace)]
     audit = Distribution.of(audited)
     of_pods = creating_pods()[2]
     told: dict[str, Any] = {
