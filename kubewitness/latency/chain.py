@@ -145,10 +145,10 @@ class Chains:
 
     def _answered(self, seen: ApiResponse) -> None:
         metadata = (seen.body or {}).get("metadata", {})
-        # The server names what its client, such as a controller, named only in part.
         chain = self._chain(str(metadata.get("name") or seen.request.name))
         chain.uid = str(metadata.get("uid", ""))
-        _first(chain, "posted", seen.request)
+        if not seen.request.name:  # the server names what its client, such as a controller, named in part
+            _first(chain, "posted", seen.request)
         _first(chain, "answered", seen)
 
     def _stored(self, seen: EtcdResponse, operation: EtcdOperation) -> None:

@@ -10,6 +10,9 @@ from kubewitness.model.verdict import Verdict
 #: From what decides alone to what counts only if all say so.
 _GRAVITY = [Verdict.BROKEN, Verdict.INCONCLUSIVE, Verdict.PASSED, Verdict.UNSUPPORTED]
 
+#: The ratio of the medians of fewer samples says nothing.
+_FEW = 30
+
 
 def joined(row: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
     """The row of both tests: the graver verdict, all that was measured, and both tests' ids."""
@@ -55,7 +58,10 @@ def price_of_tls(rows: Iterable[Mapping[str, Any]], clusters: Iterable[Mapping[s
         of = known[row["cluster"]]
         for series in (row.get("measured") or {"series": []})["series"]:
             (median,) = (each["value"] for each in series["percentiles"] if each["p"] == 50)
-            figure = series["mean"] if row["measured"]["unit"] == "1/s" else median
+            rate = row["measured"]["unit"] == "1/s"
+            if series["count"] < _FEW and not rate:
+                continue
+            figure = series["mean"] if rate else median
             figures.setdefault((of["topology"], row["id"], series["label"]), {})[of["setup"]] = figure
     insecure = "insecure, by the relay" if relayed else "insecure"
     return [

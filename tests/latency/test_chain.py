@@ -65,6 +65,12 @@ def test_a_binding_before_its_cause_contradicts() -> None:
     assert violation.frames == (9, 3)
 
 
+def test_a_pod_that_the_server_names_is_posted_by_that_name() -> None:
+    posted = request(1, "kube-controller-manager", name="")
+    chain = _chains(posted, response(7, posted, pod())).of["p"]
+    assert chain.posted == Link(1, 1, 1, 1)
+
+
 def test_the_first_of_a_kind_counts() -> None:
     chain = _chains(*_life(), txn(30, pod("node1")), event(31, "kube-scheduler", pod())).of["p"]
     assert chain.bound == Link(10, 10, 10, 10)
