@@ -1,3 +1,3 @@
 """Options and fixtures of Kubewitness."""
 
-pytest_plugins = ["kubewitness.reporting.plugin", "fixtures.cluster", "fixtures.drives"]
+pytest_plugins = ["kubewitness.reporting.plugin", "fixtures.cluster", "fixtures.drives", "fixtures.benchmark"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kubewitness import __version__
-from kubewitness.assets import ALL, EXTRA, KIND, AssetError, UnknownVersion, resolve
+from kubewitness.assets import ALL, EXTRA, KIND, SIMULATED, AssetError, UnknownVersion, resolve
 from kubewitness.assets import command as assets_command
 from kubewitness.assets.recipes import MINORS
 from kubewitness.assets.versions import parse
@@ -33,6 +33,7 @@ from kubewitness.reporting import command as report_command
 
 EXIT_USAGE, EXIT_NO_CLUSTER = 2, 3
 ROOT = Path(__file__).parents[1]
+MEASURING = "latency"  # the area that measures
 _EXIT_CODES = "exit codes: 0 passed, 1 a behaviour is broken, 2 usage, 3 no cluster, 4 inconclusive"
 _VERSIONS = (
     f"of Kubernetes: {MINORS[0]}, {MINORS[1]} to {MINORS[-1]}, or an exact one (default: {MINORS[-1]})"
@@ -92,7 +93,11 @@ def _add_run(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         " judges a cluster that exists, and changes nothing there but namespaces of its own.",
         epilog=_EXIT_CODES,
     )
-    parser.add_argument("--suite", help="only the suite of this area, such as ordering")
+    parser.add_argument(
+        "--suite",
+        help=f"only the suite of this area, such as ordering (default: all but {MEASURING}, which measures"
+        " and wants the host for itself)",
+    )
     parser.set_defaults(run=_run, passes_on=True)
 
 
@@ -100,7 +105,12 @@ def _run(arguments: argparse.Namespace) -> int:
     suites = ROOT / "suites" / (arguments.suite or "")
     if not suites.is_dir():
         raise UsageError(f"no suite {arguments.suite!r}; there is {', '.join(_suites()) or 'none'}")
-    return _pytest([str(suites), *arguments.rest])
+    where = [str(suites)]
+    if arguments.suite is None:
+        where.append(f"--ignore={suites / MEASURING}")
+    elif arguments.suite == MEASURING and not any(each.startswith("--topology") for each in arguments.rest):
+        where += ["--topology", Topology.SIMULATED, "--topology", Topology.STANDARD]
+    return _pytest([*where, *arguments.rest])
 
 
 def _suites() -> list[str]:
@@ -210,7 +220,7 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     up.add_argument("--setup", default="tls", choices=list(Setup), type=Setup)
     up.add_argument("--topology", default="standard", choices=list(Topology), type=Topology)
-    up.add_argument("--nodes", default=1, type=int, help="real nodes; of kind, its workers")
+    up.add_argument("--nodes", type=int, help="real nodes; of kind, its workers (default: 1)")
     up.add_argument(
         "--emulated-nodes",
         default=0,
@@ -256,6 +266,10 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     check.add_argument("--json", action="store_true", help="print a JSON list")
     check.add_argument("--version", default=MINORS[-1], type=_version, help=_VERSIONS)
+    check.add_argument(
+        "--topology", default=Topology.STANDARD, choices=list(Topology), type=Topology,
+        help="of the cluster that it is to hold (default: standard, which needs most)",
+    )  # fmt: skip
     check.add_argument("--emulated-nodes", action="store_true", help="and what emulated nodes need")
     check.add_argument("--kind", action="store_true", help="and what provider kind needs")
     check.add_argument(
@@ -265,8 +279,9 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    kind = arguments.provider is Provider.KIND
-    if kind and (arguments.topology is Topology.MINIMAL or arguments.emulated_nodes):
+    kind, standard = arguments.provider is Provider.KIND, arguments.topology is Topology.STANDARD
+    simulated = arguments.topology is Topology.SIMULATED
+    if kind and (not standard or arguments.emulated_nodes):
         raise UsageError("--provider kind: its clusters are of the standard topology, without emulated nodes")
     if arguments.engine and not kind:
         raise UsageError(f"--engine {arguments.engine}: only provider kind runs nodes in a container engine")
@@ -275,16 +290,26 @@ def _up(arguments: argparse.Namespace) -> int:
         arguments.version, arguments.topology, emulated_nodes=bool(arguments.emulated_nodes),
         engine=engine if kind else None, node_image=kind,
     )  # fmt: skip
-    if arguments.nodes < 1 or (arguments.topology is Topology.MINIMAL and arguments.nodes != 1):
-        raise UsageError(f"--nodes {arguments.nodes}: minimal has exactly one node, standard at least one")
-    if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and arguments.topology is Topology.MINIMAL):
-        raise UsageError(f"--emulated-nodes {arguments.emulated_nodes}: minimal has none, standard 0 or more")
+    if simulated and arguments.nodes is not None:
+        raise UsageError(f"--nodes {arguments.nodes}: the simulated topology has no real node")
+    nodes = 0 if simulated else 1 if arguments.nodes is None else arguments.nodes
+    if not simulated and (nodes < 1 or (not standard and nodes != 1)):
+        raise UsageError(f"--nodes {nodes}: minimal has exactly one node, standard at least one")
+    if arguments.emulated_nodes < 0 or (arguments.emulated_nodes and not standard):
+        raise UsageError(
+            f"--emulated-nodes {arguments.emulated_nodes}: {arguments.topology} has none, standard 0 or more"
+            if not standard
+            else f"--emulated-nodes {arguments.emulated_nodes}: wanted is 0 or more"
+        )
     port = None if arguments.publish is None else _free_port(arguments.publish)
-    names = [*ALL, *EXTRA[KIND]] if kind else [name for name in ALL if name != "kubeadm"]
+    if kind:
+        names = [*ALL, *EXTRA[KIND]]
+    else:
+        names = [*SIMULATED] if simulated else [name for name in ALL if name != "kubeadm"]
     assets = resolve(arguments.version, names, progress=_say)
     spec = ClusterSpec(
-        assets.kubernetes, arguments.provider, arguments.setup, arguments.topology, arguments.nodes,
-        () if kind else mountable(), emulated=arguments.emulated_nodes, engine=engine,
+        assets.kubernetes, arguments.provider, arguments.setup, arguments.topology, nodes,
+        () if kind or simulated else mountable(), emulated=arguments.emulated_nodes, engine=engine,
         named=unique_name(engine, arguments.setup),
     )  # fmt: skip
     make: type[KeptCluster] = KindCluster if kind else LocalCluster

@@ -9,7 +9,7 @@ from fixtures.cluster import needed_assets
 from kubewitness.assets import ALL, EXTRA
 from kubewitness.model.behaviour import Behaviour, Kind, doc
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
-from kubewitness.model.needs import CONTROLLERS, CSI_DRIVER
+from kubewitness.model.needs import CONTROLLERS, CSI_DRIVER, SIMULATED_NODES
 
 
 def item(topology: Topology, *needs: str) -> Any:
@@ -29,6 +29,11 @@ def test_most_need_no_more_than_a_cluster_is_made_of() -> None:
 def test_an_extra_is_had_once_for_all_that_need_it() -> None:
     wanted = [item(Topology.STANDARD, CSI_DRIVER), item(Topology.STANDARD, CSI_DRIVER, CONTROLLERS)]
     assert needed_assets(wanted) == [*ALL, *EXTRA[CSI_DRIVER]]
+
+
+def test_what_simulates_nodes_is_had_where_they_are_simulated() -> None:
+    assert needed_assets([item(Topology.SIMULATED, SIMULATED_NODES)]) == [*ALL, *EXTRA[SIMULATED_NODES]]
+    assert needed_assets([item(Topology.SIMULATED), item(Topology.STANDARD, SIMULATED_NODES)]) == [*ALL]
 
 
 def test_nothing_is_had_for_a_test_that_its_cluster_cannot_run() -> None:

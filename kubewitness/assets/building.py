@@ -98,7 +98,7 @@ def build(preparation: Preparation, progress: Progress) -> dict[str, Built]:
     if bundle.key_log:
         arguments += ["-overlay", str(overlay(preparation.go, preparation.folder))]
     arguments += ["-o", f"{binaries}/", *packages]
-    with preparation.go.start(arguments, preparation.folder, **_c(bundle), **_memory()) as run:
+    with preparation.go.start(arguments, preparation.folder, **_c(bundle), **memory()) as run:
         run.wait(report)
     progress(f"{bundle.name}: built in {elapsed(start)}")
     return {
@@ -158,7 +158,7 @@ def _has_seccomp() -> bool:
     return found is not None and not subprocess.run([found, "--exists", "libseccomp"], check=False).returncode
 
 
-def _memory() -> dict[str, str]:
+def memory() -> dict[str, str]:
     """Thousands of short compilers save a tenth of their time if none of them collects garbage.
 
     The limit is for the few that are long: half of the memory is for as many of them as there are cores.

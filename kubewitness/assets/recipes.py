@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from kubewitness.model.behaviour import parse_minor
-from kubewitness.model.needs import CSI_DRIVER, TLS_KEYS
+from kubewitness.model.needs import CSI_DRIVER, SIMULATED_NODES, TLS_KEYS
 from kubewitness.model.versions import has_endpoint_slices, speaks_runtime_v1
 
 FIRST_MINOR: Final = 29
 LAST_MINOR: Final = 37
 KEY_LOGGING_API_SERVER: Final = "kube-apiserver-key-log"
 KIND: Final = "provider kind"  # what the bundle is had for
+DELAYED_SCHEDULER: Final = "delayed-scheduler"  # likewise: a scheduler that judges the judge of latencies
 INSECURE_MINOR: Final = "1.19"  # the last whose API server serves plaintext
 MINORS: Final = (INSECURE_MINOR, *(f"1.{minor}" for minor in range(FIRST_MINOR, LAST_MINOR + 1)))
 
@@ -179,6 +180,31 @@ def _key_log(version: str) -> Bundle:
     )
 
 
+def _delayed_scheduler(version: str) -> Bundle:
+    """The scheduler of that version and a plugin of ours, which waits; 1.36 and later take it."""
+    return replace(
+        _kubernetes(version),
+        name=DELAYED_SCHEDULER,
+        packages={DELAYED_SCHEDULER: f"kubewitness.example/{DELAYED_SCHEDULER}"},
+        main=Path(__file__).with_name("delayed_scheduler.go").read_text(),
+        need=DELAYED_SCHEDULER,
+        releases={},
+    )
+
+
+def _kwok() -> Bundle:
+    """Never downloaded: its releases are published without checksums."""
+    version, module = "0.8.0", "sigs.k8s.io/kwok"
+    return Bundle(
+        name="kwok",
+        module=module,
+        version=version,
+        packages={"kwok": f"{module}/cmd/kwok"},
+        stamps={f"{module}/pkg/consts.Version": version},
+        need=SIMULATED_NODES,
+    )
+
+
 def _containerd(kubernetes: str) -> Bundle:
     """Of version 1 for old kubelets: its second speaks only v1 of the runtime's interface."""
     version, module = "2.4.2", "github.com/containerd/containerd/v2"
@@ -311,13 +337,17 @@ def _witness() -> Bundle:
 def bundles(kubernetes: str) -> tuple[Bundle, ...]:
     """All bundles for clusters of that exact version ("1.37.2"), the longest build first."""
     return (
-        _kubernetes(kubernetes), _key_log(kubernetes), _csi(), _containerd(kubernetes), _coredns(kubernetes),
-        _runc(), _cni(), _kind(), _witness(),
+        _kubernetes(kubernetes), _key_log(kubernetes), _delayed_scheduler(kubernetes), _csi(),
+        _containerd(kubernetes), _coredns(kubernetes), _kwok(), _runc(), _cni(), _kind(), _witness(),
     )  # fmt: skip
 
 
 _BUNDLES: Final = bundles(f"1.{LAST_MINOR}.0")
 #: What every cluster is made of.
 ALL: Final = tuple(name for bundle in _BUNDLES if not bundle.need for name in bundle.packages)
+#: What a cluster of simulated nodes is made of.
+SIMULATED: Final = (
+    "etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubectl", "kwok",
+)  # fmt: skip
 #: What is had only for behaviours with a need, or for a provider, by that need.
 EXTRA: Final = {bundle.need: tuple(bundle.packages) for bundle in _BUNDLES if bundle.need}

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kubewitness.capture.files import BrokenCapture, Packet
+from kubewitness.capture.growing import Growing
 from kubewitness.capture.live import Live, NoCapture
 from kubewitness.capture.parts import Parts
 from kubewitness.capture.telling import Line, Teller
@@ -210,7 +211,7 @@ def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
 
 def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:
     wire = _Wire(arguments, keys)
-    known = 0  # bytes of the key log, which may grow
+    secrets = Growing(arguments.keylog) if arguments.keylog else None
     with closing(Live(arguments.interface)) as live:
         print(f"listening to {arguments.interface}; Ctrl-C ends it", file=sys.stderr)
         try:
@@ -219,8 +220,7 @@ def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:
                     wire.take(packet)
                 sys.stdout.flush()
                 live.wait()
-                if arguments.keylog and arguments.keylog.stat().st_size != known:
-                    known = arguments.keylog.stat().st_size
-                    _learn(arguments.keylog, keys)
+                if secrets and (new := secrets.lines()):
+                    _learn_lines(str(secrets.file), new.decode(errors="replace"), keys)
         except KeyboardInterrupt:
             return wire.finish(live.lost())

@@ -14,7 +14,7 @@ from kubewitness.capture.files import BrokenCapture, Packet
 from kubewitness.capture.growing import Growing
 from kubewitness.capture.parts import Parts
 from kubewitness.model.history import CaptureStatistics, History
-from kubewitness.model.observation import UNKNOWN, Endpoint, Speaker
+from kubewitness.model.observation import UNKNOWN, Endpoint, Observation, Speaker
 from kubewitness.wire.decoder import Decoder
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.tls import KeyLog
@@ -22,6 +22,7 @@ from kubewitness.wire.tls import KeyLog
 FILE, KEYS_FILE = "capture.pcapng", "keys.log"
 API_PORTS, API_TLS_PORTS, ETCD_PORTS = frozenset({8080}), frozenset({6443}), frozenset({2379})
 _MATCH_NS = 1_000_000_000
+_FORGET_EVERY = 5_000  # packets
 
 
 class BrokenEvidence(Exception):
@@ -81,13 +82,17 @@ class Reading:
 
     def read_to(self, frame: int) -> None:
         """Decodes up to packet number ``frame``; the capture must hold it."""
+        for _ in self._decoded(frame):
+            pass
+
+    def _decoded(self, frame: int) -> Iterator[Observation]:
         self._sockets.learn()
         self._keys.learn()
         if self._packets is None:
             self._packets = self._open()
         while self._packets.packets < frame:
             packet = self._next(self._packets, frame)
-            self._decoder.feed(self._packets.packets, packet.time_ns, packet.data, packet.link)
+            yield from self._decoder.feed(self._packets.packets, packet.time_ns, packet.data, packet.link)
 
     def _open(self) -> Parts:
         try:
@@ -111,6 +116,23 @@ class Reading:
         whole = self._decoder.finish(statistics)
         inside = tuple(each for each in whole.observations if first <= each.last_frame <= last)
         return replace(whole, observations=inside)
+
+    def stream(self, first: int, last: int) -> Iterator[Observation]:
+        """What the packets ``first`` to ``last`` showed, message by message, none of which is kept.
+
+        For captures that are too long for a history: what was decoded in this way, or lies before it, is in
+        no later history of this reading. What is missing is still known.
+        """
+        while (at := self._packets.packets if self._packets else 0) < last:
+            until = min(last, at + _FORGET_EVERY)
+            for seen in self._decoded(until):
+                if seen.last_frame >= first:
+                    yield seen
+            self._decoder.forget()
+
+    def missing(self, statistics: CaptureStatistics) -> tuple[str, ...]:
+        """What may be absent from all that was decoded so far."""
+        return self._decoder.finish(statistics).missing
 
     def holding(self, marker: bytes, first: int, last: int) -> tuple[list[int], list[int]]:
         """The packets from ``first`` to ``last`` in whose bytes ``marker`` appears: barriers, and others."""

@@ -106,7 +106,8 @@ class Owners:
             return None
         inode = table.inode(local, remote)
         pid = self._holder(inode, place) if inode else None
-        return None if pid is None else {"component": self._name(pid, place), "pid": pid}
+        name = None if pid is None else self._name(pid, place)
+        return {"component": name, "pid": pid} if name else None
 
     def _component(self, name: str, local: Address) -> dict[str, Any] | None:
         """A component that its mark names, and that others started, so that its process has to be found.
@@ -137,7 +138,7 @@ class Owners:
     def _holder(self, inode: int, place: str) -> int | None:
         """The process with that socket, looked for first among those started in its namespace."""
         wanted = f"socket:[{inode}]"
-        likely = [*reversed(self._members[place]), *self._suite]
+        likely = [*reversed(self._members[place]), *self._suite, *self._loads()]
         for pid in likely:
             if self._holds(pid, wanted):
                 return pid
@@ -145,6 +146,14 @@ class Owners:
             return self._found_there(place, wanted)
         everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}
         return next((pid for pid in everyone.difference(likely) if self._holds(pid, wanted)), None)
+
+    def _loads(self) -> Iterator[int]:
+        """What the suite has started for itself: each may open connections by the hundred."""
+        for suite in self._suite:
+            for child in children_of(self._proc / str(suite)):
+                if name := named_by_itself(self._proc / str(child)):
+                    self._named[child] = name
+                    yield child
 
     def _found_there(self, place: str, wanted: str) -> int | None:
         """The same where a whole node lives, started by others: whoever is found is likely from now on.
@@ -176,7 +185,7 @@ class Owners:
     def _name(self, pid: int, place: str) -> str:
         if known := self._named.get(pid):
             return known
-        name = program_of(self._proc / str(pid)) or (self._proc / str(pid) / "comm").read_text().strip()
+        name = program_of(self._proc / str(pid)) or named_by_itself(self._proc / str(pid))
         return f"{name}/{self._nodes[place]}" if name in _OF_NODES and place in self._nodes else name
 
 
@@ -190,6 +199,23 @@ def program_of(process: Path) -> str:
     except OSError:
         return ""
     return command.partition(b"\0")[0].decode(errors="replace").rpartition("/")[2]
+
+
+def named_by_itself(process: Path) -> str:
+    """What a process wants to be called, or the kernel calls it; "" if it has ended."""
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def children_of(process: Path) -> list[int]:
+    """Those that it started and that have not ended; none where the kernel does not tell."""
+    try:
+        told = [(thread / "children").read_text() for thread in (process / "task").iterdir()]
+    except OSError:
+        return []
+    return [int(child) for each in told for child in each.split()]
 
 
 def _link(path: str) -> str:

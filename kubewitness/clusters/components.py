@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from kubewitness.clusters import configuration, network
+from kubewitness.clusters import configuration, network, simulated
 from kubewitness.clusters.certificates import Authority, KeyPair, signing_key
 from kubewitness.model import versions
 from kubewitness.model.behaviour import parse_minor
@@ -16,7 +16,16 @@ from kubewitness.model.cluster import ClusterSpec, InsecurePort, Setup, Topology
 from kubewitness.model.needs import mounts_label
 
 MASTERS = ("system:masters",)
-API_PORT, INSECURE_PORT = 6443, 8080
+_LIMIT_FLAGS = (f"--kube-api-qps={configuration.QPS}", f"--kube-api-burst={configuration.BURST}")
+#: Nobody makes service accounts where no controller manager runs. And where no node lifecycle controller
+#: does, nobody takes the taint not-ready away that TaintNodesByCondition gives to each new node, Ready or
+#: not: right for a minimal cluster, whose node is not ready, but simulated ones are.
+_NOT_ADMITTING = {
+    Topology.STANDARD: (),
+    Topology.MINIMAL: ("ServiceAccount",),
+    Topology.SIMULATED: ("ServiceAccount", "TaintNodesByCondition"),
+}
+API_PORT, INSECURE_PORT, SCHEDULER_PORT = 6443, 8080, 10259
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,6 @@ class Components:
         )  # fmt: skip
         serving = self.user("apiserver", "kube-apiserver", hosts=hosts)
         to_kubelets = self.user("apiserver-kubelet-client", "kube-apiserver-kubelet-client", MASTERS)
-        disabled = ["ServiceAccount"] if self.spec.topology is Topology.MINIMAL else []
         argv: list[str | Path] = [
             self.binaries / "kube-apiserver", f"--secure-port={API_PORT}", "--bind-address=0.0.0.0",
             f"--advertise-address={network.CONTROL_PLANE}", "--allow-privileged", "--profiling=false",
@@ -122,8 +130,7 @@ class Components:
             "--kubelet-client-key", to_kubelets.key,
             "--kubelet-certificate-authority", self.authority.certificate,
         ]  # fmt: skip
-        if disabled:
-            # Nobody makes service accounts where no controller manager runs.
+        if disabled := _NOT_ADMITTING[self.spec.topology]:
             argv.append("--disable-admission-plugins=" + ",".join(disabled))
         if self.spec.insecure_port is InsecurePort.REAL:
             argv += [f"--insecure-port={INSECURE_PORT}", "--insecure-bind-address=0.0.0.0"]
@@ -152,9 +159,44 @@ class Components:
         return relay(self.binaries, path)
 
     def scheduler(self) -> list[str | Path]:
-        return self._control_loop("kube-scheduler")
+        return [*self._control_loop("kube-scheduler"), *_LIMIT_FLAGS]
+
+    def serving_scheduler(self) -> list[str]:
+        """Flags for a kubectl on the control plane's loopback that is to reach the scheduler itself."""
+        who = self.user("metrics", "kubernetes-metrics", MASTERS)
+        return [
+            f"--server=https://127.0.0.1:{SCHEDULER_PORT}", "--insecure-skip-tls-verify",
+            f"--client-certificate={who.certificate}", f"--client-key={who.key}",
+        ]  # fmt: skip
+
+    def delayed_scheduler(self, program: Path, *, in_cycle: bool) -> list[str | Path]:
+        """``in_cycle``: it waits in the scheduling cycle, too."""
+        _, *argv = self._control_loop("kube-scheduler")
+        kubeconfig = Path(argv[argv.index("--kubeconfig") + 1])
+        content = configuration.delayed_scheduler(kubeconfig, in_cycle=in_cycle)
+        config = configuration.write_json(self.directory / "delayed-scheduler.json", content)
+        return [program, *argv, "--config", config]
+
+    def kwok(self) -> list[str | Path]:
+        path = self._client("kwok", "kwok", MASTERS, "127.0.0.1")
+        config = simulated.write_configuration(self.directory / "kwok.yaml")
+        return [self.binaries / "kwok", "--config", config, "--kubeconfig", path]
+
+    def client_limits(self) -> dict[str, dict[str, int | None]]:
+        """How many requests a second each component allows itself, and at once; None: it counts none."""
+        limited: dict[str, int | None] = {"qps": configuration.QPS, "burst": configuration.BURST}
+        names = {
+            Topology.MINIMAL: ("kube-scheduler", "kubelet"),
+            Topology.STANDARD: ("kube-scheduler", "kubelet", "kube-controller-manager"),
+            Topology.SIMULATED: ("kube-scheduler", "kube-controller-manager"),
+        }[self.spec.topology]
+        found = dict.fromkeys(names, limited)
+        if self.spec.topology is Topology.SIMULATED:
+            found["kwok"] = {"qps": None, "burst": None}
+        return found
 
     def controller_manager(self) -> list[str | Path]:
+        nobody_beats = self.spec.topology is Topology.SIMULATED
         return [
             *self._control_loop("kube-controller-manager"),
             "--service-account-private-key-file", self.sa_key,
@@ -163,7 +205,9 @@ class Components:
             "--cluster-signing-key-file", self.authority.key,
             "--allocate-node-cidrs=false",
             # At the default of 20 requests a second its controllers wait seconds for their own credentials.
-            "--kube-api-qps=1000", "--kube-api-burst=1000",
+            *_LIMIT_FLAGS,
+            # Simulated nodes have no heartbeats, and would be given up for lost.
+            *(["--controllers=*,-nodelifecycle"] if nobody_beats else []),
             f"--use-service-account-credentials={'false' if self.plain else 'true'}",
         ]  # fmt: skip
 
@@ -173,6 +217,8 @@ class Components:
         argv: list[str | Path] = [
             self.binaries / name, "--kubeconfig", path, "--leader-elect=false", "--bind-address=127.0.0.1",
             "--tls-cert-file", serving.certificate, "--tls-private-key-file", serving.key,
+            # On the control plane's loopback only: their own figures stand beside those that are measured.
+            "--authorization-always-allow-paths=/healthz,/readyz,/livez,/metrics",
         ]  # fmt: skip
         if versions.control_loops_serve_plaintext(self.minor):
             argv.append("--port=0")

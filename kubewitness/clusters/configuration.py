@@ -17,6 +17,9 @@ from kubewitness.model.versions import (
     proxies_by_nftables,
 )
 
+#: Requests that each component may send in a second, and at once: as good as no limit, which would hide what
+#: the cluster itself can do. By Kubernetes' default a scheduler binds no more than 50 pods a second.
+QPS, BURST = 5000, 10000
 RUNTIME_SOCKET: Final = "/run/containerd/containerd.sock"
 RUNTIME_ENDPOINT: Final = f"unix://{RUNTIME_SOCKET}"
 
@@ -87,6 +90,8 @@ def kubelet(
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
         "volumePluginDir": "/var/lib/kubelet/volumeplugins",
+        "kubeAPIQPS": QPS,
+        "kubeAPIBurst": BURST,
         "makeIPTablesUtilChains": False,
         # A host may forbid to lower it, and a test cluster must not be the last to be killed anyway.
         "oomScoreAdj": 0,
@@ -102,6 +107,23 @@ def kubelet_flags(minor: tuple[int, int], taints: Sequence[Mapping[str, str]] = 
         "--container-runtime=remote", f"--container-runtime-endpoint={RUNTIME_ENDPOINT}",
         f"--register-with-taints={written}",
     ]  # fmt: skip
+
+
+def delayed_scheduler(kubeconfig_path: Path, *, in_cycle: bool) -> dict[str, Any]:
+    """A KubeSchedulerConfiguration by which the plugin of assets/delayed_scheduler.go waits."""
+    waiting, binder = {"name": "KubewitnessDelay"}, {"name": "DefaultBinder"}
+    # Defaults go first, unless they are disabled and come again; and once a pod is bound, no other is asked.
+    plugins: dict[str, Any] = {"bind": {"disabled": [binder], "enabled": [waiting, binder]}}
+    if in_cycle:
+        plugins["preFilter"] = {"enabled": [waiting]}
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        # With a file, flags for these are not heeded.
+        "clientConnection": {"kubeconfig": str(kubeconfig_path), "qps": QPS, "burst": BURST},
+        "leaderElection": {"leaderElect": False},
+        "profiles": [{"schedulerName": "default-scheduler", "plugins": plugins}],
+    }
 
 
 def kube_proxy(kubeconfig_path: Path, node: str, minor: tuple[int, int]) -> dict[str, Any]:

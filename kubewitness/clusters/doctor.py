@@ -57,7 +57,10 @@ def examine(
     of_kind = engine is not None or node_image  # whose nodes have tools of their own
     if topology is Topology.STANDARD and not of_kind and not proxies_by_nftables(parse_minor(version)):
         found += [_tool(name, package) for name, package in _OLD_PROXY_TOOLS.items()]
-    found += [_namespaces(), _file_system("overlay"), _control_groups(), _watches(), _space()]
+    found.append(_namespaces())
+    if topology is not Topology.SIMULATED:  # which runs no containers
+        found += [_file_system("overlay"), _control_groups(), _watches()]
+    found.append(_space())
     if emulated_nodes:
         found += [_machine(), _tun()]
         found += [_tool(name, package) for name, package in _EMULATION_TOOLS.items()]
@@ -95,8 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
     """The command `kubewitness doctor`."""
     engine = arguments.engine or (EngineName.OWN if arguments.kind else None)
     found = examine(
-        arguments.version, emulated_nodes=arguments.emulated_nodes, engine=engine, node_image=bool(engine)
-    )
+        arguments.version, arguments.topology, emulated_nodes=arguments.emulated_nodes, engine=engine,
+        node_image=bool(engine),
+    )  # fmt: skip
     if arguments.kind:
         found += [_choice(each) for each in _HOST_ENGINES if each != engine]
     if arguments.json:

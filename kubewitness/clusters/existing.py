@@ -191,6 +191,13 @@ class ExistingCluster:
     def storage(self) -> Storage:
         return self._without_hands("put servers beside")
 
+    @property
+    def load_kubeconfig(self) -> Path:
+        return self._without_hands("send loads to")
+
+    def metrics(self, component: str) -> str:
+        return self._without_hands(f"ask {component} of")
+
     def end(self, component: str) -> None:
         self._without_hands(f"end {component} of")
 

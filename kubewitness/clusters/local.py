@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from kubewitness.assets import KEY_LOGGING_API_SERVER
 from kubewitness.capture.reading import KEYS_FILE
@@ -24,6 +26,18 @@ from kubewitness.model.cluster import InsecurePort, Topology
 class LocalCluster(KeptCluster):
     """A running cluster of processes."""
 
+    #: More of the API server's flags.
+    apiserver_flags: tuple[str, ...] = ()
+
+    @property
+    def load_kubeconfig(self) -> Path:
+        return self.kubeconfig
+
+    def metrics(self, component: str) -> str:
+        # By kubectl, which takes it compressed: megabytes of it would be most of a small capture.
+        of_its_own = self.parts.serving_scheduler() if component == "kube-scheduler" else []
+        return self.kubectl(["get", "--raw", "/metrics", *of_its_own])
+
     def end(self, component: str) -> None:
         assert self.keeper is not None
         self.keeper.dismiss(component)
@@ -31,9 +45,30 @@ class LocalCluster(KeptCluster):
         self.keeper.wait_exit(component, 10.0)
 
     def restart(self, component: str) -> None:
+        """Where none ran before, the controller manager is started by this, too."""
         assert self.keeper is not None
-        command = {"kube-scheduler": self.parts.scheduler}[component]
+        command = {
+            "kube-scheduler": self.parts.scheduler,
+            "kube-controller-manager": self.parts.controller_manager,
+            "kwok": self.parts.kwok,
+        }[component]
         self.keeper.spawn(component, command(), ns="cp")
+
+    def restart_scheduler(self, program: Path, delay: str, cycle_delay: str = "") -> None:
+        """Puts a scheduler that waits, the asset DELAYED_SCHEDULER, in the place of the one that runs.
+
+        ``delay`` (such as "20ms") is each pod's before it is bound, side by side with those of others;
+        ``cycle_delay`` is in the scheduling cycle, of which there is one at a time. ``end`` and ``restart``
+        bring the usual one back.
+        """
+        assert self.keeper is not None
+        self.end("kube-scheduler")
+        delays = {"KUBEWITNESS_DELAY": delay, "KUBEWITNESS_CYCLE_DELAY": cycle_delay}
+        argv = self.parts.delayed_scheduler(program, in_cycle=bool(cycle_delay))
+        self.keeper.spawn("kube-scheduler", argv, ns="cp", env=delays)
+
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {"client_limits": self.parts.client_limits()}
 
     def _start(self) -> None:
         directory = self.run.directory
@@ -47,10 +82,17 @@ class LocalCluster(KeptCluster):
             self._lay_network(keeper)
             addresses = {network.node_address(n): f"node{n}" for n in range(1, network.MOST_NODES + 1)}
             self._capture(keeper, network.INTERFACES, addresses)
-            self.nodes.images_root = images.unpacked(self.assets, self.binaries, keeper, self.progress)
-            self.emulated.start(self.nodes.images_root, self.progress)  # they take longest
+            if self.spec.all_nodes:
+                self.nodes.images_root = images.unpacked(self.assets, self.binaries, keeper, self.progress)
+                self.emulated.start(self.nodes.images_root, self.progress)  # they take longest
             keeper.spawn("etcd", self.parts.etcd(), ns="cp", notify=True)
-            keeper.spawn("kube-apiserver", self.parts.apiserver(), ns="cp", notify=True, env=self._log_keys())
+            keeper.spawn(
+                "kube-apiserver",
+                [*self.parts.apiserver(), *self.apiserver_flags],
+                ns="cp",
+                notify=True,
+                env=self._log_keys(),
+            )
             starting_nodes = [pool.submit(self.nodes.start, number) for number in self.nodes.first]
             if self.spec.insecure_port is InsecurePort.RELAY:
                 keeper.spawn("relay", self.parts.relay(), ns="cp")
@@ -64,7 +106,8 @@ class LocalCluster(KeptCluster):
             for each in starting_nodes:
                 each.result()
             list(pool.map(self.wait_for_node, map(self.parts.node, self.nodes.first)))
-            self._mark("node_ready_s")
+            if self.nodes.first:
+                self._mark("node_ready_s")
         if died := keeper.died():
             raise ClusterError(died)
         if self.spec.topology is Topology.STANDARD:
@@ -101,7 +144,9 @@ class LocalCluster(KeptCluster):
 
     def _start_control_loops(self, keeper: Keeper) -> None:
         keeper.spawn("kube-scheduler", self.parts.scheduler(), ns="cp")
-        if self.spec.topology is Topology.MINIMAL:
+        if self.spec.topology is Topology.SIMULATED:
+            keeper.spawn("kwok", self.parts.kwok(), ns="cp")
+        if self.spec.topology is not Topology.STANDARD:
             return
         keeper.spawn("kube-controller-manager", self.parts.controller_manager(), ns="cp")
         for number in self.nodes.first:

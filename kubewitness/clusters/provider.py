@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from kubewitness.clusters.api import Api
@@ -55,6 +56,13 @@ class Cluster(Protocol):
 
     def barrier(self, note: str) -> CaptureStatistics:
         """Returns when all that was said so far is captured; of a cluster that is not captured, nothing."""
+
+    @property
+    def load_kubeconfig(self) -> Path:
+        """For a load, which has connections of its own: JSON, with the paths of certificates."""
+
+    def metrics(self, component: str) -> str:
+        """What kube-apiserver or kube-scheduler tells of itself, in Prometheus' text format."""
 
     @property
     def nodes(self) -> Hands:

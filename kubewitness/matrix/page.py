@@ -10,26 +10,37 @@ from pathlib import Path
 from typing import Any
 
 from kubewitness.matrix.cells import Cell
+from kubewitness.reporting import amounts
 from kubewitness.reporting.html import in_words, write_page
+from kubewitness.reporting.measured import Headline
 
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One place of the table. ``verdict`` is "" where nothing was judged."""
+    """One place of the table. ``verdict`` is "" where nothing was judged.
+
+    ``values`` are what was measured, in ``unit`` if they are not each in one of their own.
+    """
 
     verdict: str
     title: str
     changed: bool = False
+    values: Sequence[str] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One version in which a behaviour was judged; ``link`` leads into that run's report, if it is beside."""
+    """One version in which a behaviour was judged; ``link`` leads into that run's report, if it is beside.
+
+    ``value`` is what was measured in a line; empty if nothing was.
+    """
 
     version: str
     link: str | None
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,11 @@ def _mark(cell: Json | None, column: Json, change: Json | None) -> Mark:
     took = f" in {in_words(cell['duration_s'])}" if cell["verdict"] != "unsupported" else ""
     reason = f": {cell['reason']}" if cell["reason"] else ""
     was = f" (in {change['last']} {change['was']['verdict']})" if change else ""
-    return Mark(cell["verdict"], f"{where}: {cell['verdict']}{took}{was}{reason}", changed=change is not None)
+    found = _headline(cell)
+    values, unit = amounts.alike(found.unit, found.p50, found.p99) if found else ([], "")
+    measured = f": p50 / p99 {found.text}, {found.series}" if found else ""
+    title = f"{where}: {cell['verdict']}{took}{was}{reason}{measured}"
+    return Mark(cell["verdict"], title, changed=change is not None, values=values, unit=unit)
 
 
 def _groups(behaviour: Json, columns: Sequence[Json]) -> list[Group]:
@@ -127,14 +142,26 @@ def _groups(behaviour: Json, columns: Sequence[Json]) -> list[Group]:
         if cell := behaviour["cells"].get(column["id"]):
             alike = cell["verdict"], cell["reason"]
             group = groups.setdefault(alike, Group(*alike, {}))
-            place = Place(column["version"], _link(behaviour["id"], cell, column["report"]))
+            found, link = _headline(cell), _link(behaviour["id"], cell, column["report"])
+            place = Place(column["version"], link, found.text if found else "")
             group.series.setdefault(_series(column), []).append(place)
     return list(groups.values())
 
 
 def _link(behaviour: str, cell: Json, report: str | None) -> str | None:
-    decisive = next(each for each in cell["judgements"] if each["verdict"] == cell["verdict"])
-    return f"{report}#{behaviour}@{decisive['cluster']}" if report else None
+    return f"{report}#{behaviour}@{_decisive(cell)['cluster']}" if report else None
+
+
+def _decisive(cell: Json) -> Json:
+    """The judgement that the cell has its verdict from; one that measured, if there is any."""
+    those = [each for each in cell["judgements"] if each["verdict"] == cell["verdict"]]
+    found: Json = next((each for each in those if "measured" in each), those[0])
+    return found
+
+
+def _headline(cell: Json) -> Headline | None:
+    measured = _decisive(cell).get("measured")
+    return Headline(**measured) if measured else None
 
 
 def _changes(behaviours: Iterable[Json]) -> dict[tuple[str, str, str, str], dict[str, dict[str, str]]]:

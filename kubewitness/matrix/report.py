@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -21,6 +22,7 @@ from kubewitness.matrix.store import CellResult
 from kubewitness.model.behaviour import parse_minor
 from kubewitness.model.verdict import Verdict
 from kubewitness.reporting import schema
+from kubewitness.reporting.measured import headline
 
 VERSION = "kubewitness.matrix/v1"
 #: Of a behaviour judged on several topologies the worst verdict counts. One that lacks a need says least.
@@ -183,8 +185,15 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> Json:
         "verdict": str(verdict),
         "reason": _reason(verdict, reasons),
         "duration_s": round(sum(row["duration_s"] for row in judged), 3),
-        "judgements": [{name: row[name] for name in ("cluster", "verdict", "reason")} for row in rows],
+        "judgements": [_told(row) for row in rows],
     }
+
+
+def _told(row: Mapping[str, Any]) -> Json:
+    """One judgement, with median and 99th percentile of what it measured."""
+    told = {name: row[name] for name in ("cluster", "verdict", "reason")}
+    found = headline(row["measured"]) if row.get("measured") else None
+    return {**told, "measured": dataclasses.asdict(found)} if found else told
 
 
 def _reason(verdict: Verdict, reasons: Mapping[str, str]) -> str:

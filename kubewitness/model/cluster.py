@@ -42,6 +42,11 @@ class InsecurePort(enum.StrEnum):
 class Topology(enum.StrEnum):
     MINIMAL = "minimal"
     STANDARD = "standard"
+    SIMULATED = "simulated"  # no real node, but any number of Node objects without one
+
+
+#: The topologies of a run that names none.
+USUAL_TOPOLOGIES = (Topology.MINIMAL, Topology.STANDARD)
 
 
 def unique_name(engine: EngineName, setup: Setup) -> str:
@@ -59,6 +64,7 @@ class ClusterSpec:
     run on, and ``disruption`` tells whether more of it may be changed than
     namespaces that were made for the run.
     With ``key_log`` the API server writes down the secrets of its TLS connections, which open the capture.
+    Of the simulated topology ``simulated`` are the numbers of nodes at which it is measured.
     Of a cluster of kind ``engine`` runs the nodes. An engine that others use, too, knows it as ``named``.
     """
 
@@ -74,6 +80,7 @@ class ClusterSpec:
     key_log: bool = field(default=False, kw_only=True)
     engine: EngineName = field(default=EngineName.OWN, kw_only=True)
     named: str = field(default="", kw_only=True)
+    simulated: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     def all_nodes(self) -> range:

@@ -17,6 +17,7 @@ TWO_NODES = "two-nodes"
 CONTROLLERS = "controllers"  # a controller manager runs
 SERVICE_PROXY = "service-proxy"  # a service proxy runs on each node
 NOT_READY_NODE = "not-ready-node"  # the minimal topology: no pod network, so the node stays NotReady
+SIMULATED_NODES = "simulated-nodes"  # the simulated topology: nodes without a kubelet, by the thousand
 DISRUPTION = "disruption"  # components may be stopped, and nodes changed
 SHARED_DISK = "shared-disk"  # the controller manager and the nodes see the same /tmp
 CSI_DRIVER = "csi-driver"  # the nodes have the images of a CSI driver and of its provisioner
@@ -40,12 +41,17 @@ def emulated_mounts(version: str) -> tuple[str, ...]:
     return ("nfs", "iscsi", "rbd") if maps_ceph_devices(parse_minor(version)) else ("nfs", "iscsi")
 
 
+def needed(named: frozenset[str]) -> frozenset[str]:
+    """What a behaviour that names these needs takes: real nodes, unless it is for simulated ones."""
+    return named if SIMULATED_NODES in named else named | {REAL_NODES}
+
+
 def offered(spec: ClusterSpec) -> frozenset[str]:
     """What a cluster offers."""
     if spec.provider is Provider.EXISTING:
         has = {REAL_NODES, CONTROLLERS, SERVICE_PROXY} | ({DISRUPTION} if spec.disruption else set())
         return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))
-    has = {REAL_NODES, DISRUPTION, CAPTURED_TRAFFIC}
+    has = {DISRUPTION, CAPTURED_TRAFFIC}
     has |= (
         {READABLE_TRAFFIC, ETCD_TRAFFIC, INSECURE_PORT}
         if spec.setup is Setup.INSECURE
@@ -55,8 +61,12 @@ def offered(spec: ClusterSpec) -> frozenset[str]:
         has |= {READABLE_TRAFFIC, ETCD_TRAFFIC, TLS_KEYS}
     mounts = {*spec.mounts, *(emulated_mounts(spec.version) if spec.emulated else ())}
     has |= {MOUNTS[kind] for kind in mounts}
-    standard = {CONTROLLERS, SERVICE_PROXY, CSI_DRIVER}
-    if spec.provider is Provider.LOCAL:
-        standard.add(SHARED_DISK)
-    has |= standard if spec.topology is Topology.STANDARD else {NOT_READY_NODE}
+    match spec.topology:
+        case Topology.STANDARD:
+            has |= {REAL_NODES, CONTROLLERS, SERVICE_PROXY, CSI_DRIVER}
+            has |= {SHARED_DISK} if spec.provider is Provider.LOCAL else set()
+        case Topology.MINIMAL:
+            has |= {REAL_NODES, NOT_READY_NODE}
+        case Topology.SIMULATED:
+            has.add(SIMULATED_NODES)
     return frozenset(has | ({TWO_NODES} if spec.nodes > 1 else set()))

@@ -13,8 +13,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from kubewitness.reporting import amounts
+from kubewitness.reporting.axes import Axis
+from kubewitness.reporting.chart import Chart, chart, scale
+from kubewitness.reporting.measured import Beside, Headline, beside, headline
 from kubewitness.reporting.schema import REPORTS, Results
 from kubewitness.reporting.sequence import Diagram, diagram
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one judgement measured, to be shown. ``headline`` is None where no series has samples."""
+
+    headline: Headline | None
+    chart: Chart
+    beside: list[Beside]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,7 @@ class Judgement:
     result: Mapping[str, Any]
     anchor: str
     diagram: Diagram | None
+    measurement: Measurement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,7 @@ def render(results: Results, out: Path) -> None:
     write_page(
         out,
         "report",
-        ["report.css"],
+        ["report.css", "measured.css"],
         run=results["run"],
         clusters=results["clusters"],
         areas=_areas(results),
@@ -55,7 +69,14 @@ def write_page(out: Path, name: str, styles: Sequence[str], **context: Any) -> N
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(seconds=in_words, milliseconds=_milliseconds, command=shlex.join)
+    environment.filters.update(
+        seconds=in_words,
+        milliseconds=_milliseconds,
+        command=shlex.join,
+        number=_number,
+        amount=amounts.amount,
+        fact=_fact,
+    )
     script = (REPORTS / f"{name}.js").read_text(encoding="utf-8")
     page = environment.get_template(f"{name}.html.j2").render(
         # These are the project's own files, and nothing of the results is in them.
@@ -69,21 +90,36 @@ def write_page(out: Path, name: str, styles: Sequence[str], **context: Any) -> N
 
 def _areas(results: Results) -> dict[str, list[Row]]:
     """The behaviours by area, each in the order in which they were first judged."""
+    scales = _scales(results)
     rows: dict[str, Row] = {}
     for result in results["results"]:
         row = rows.setdefault(result["id"], Row(result))
-        row.judgements[result["cluster"]] = _judgement(result)
+        row.judgements[result["cluster"]] = _judgement(result, scales)
     areas: dict[str, list[Row]] = {}
     for row in rows.values():
         areas.setdefault(row.about["area"], []).append(row)
     return areas
 
 
-def _judgement(result: Mapping[str, Any]) -> Judgement:
+def _scales(results: Results) -> dict[tuple[str, str], Axis]:
+    """By behaviour and unit: one axis for its distributions on all clusters."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for result in results["results"]:
+        if measured := result.get("measured"):
+            found.setdefault((result["id"], measured["unit"]), []).append(measured)
+    return {key: scale(those) for key, those in found.items()}
+
+
+def _judgement(result: Mapping[str, Any], scales: Mapping[tuple[str, str], Axis]) -> Judgement:
     anchor = f"{result['id']}@{result['cluster']}"
     frames = frozenset(frame for violation in result["violations"] for frame in violation["frames"])
-    timeline = result["timeline"]
-    return Judgement(result, anchor, diagram(timeline, anchor, frames) if timeline else None)
+    timeline, measured = result["timeline"], result.get("measured")
+    drawn = diagram(timeline, anchor, frames) if timeline else None
+    if measured is None:
+        return Judgement(result, anchor, drawn, None)
+    axis = scales[result["id"], measured["unit"]]
+    told = Measurement(headline(measured), chart(measured, axis), beside(measured))
+    return Judgement(result, anchor, drawn, told)
 
 
 def in_words(duration_s: float) -> str:
@@ -98,3 +134,14 @@ def in_words(duration_s: float) -> str:
 
 def _milliseconds(offset_ms: float) -> str:
     return f"{offset_ms:+,.2f} ms"
+
+
+def _number(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else amounts.number(value)
+
+
+def _fact(value: str | float) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # A count such as 1,234 is told whole; a fraction is a measured one.
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else _number(value)

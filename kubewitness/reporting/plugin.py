@@ -18,14 +18,26 @@ from kubewitness.clusters.errors import ClusterError, Refused, UsageError
 from kubewitness.clusters.existing import Access, discover
 from kubewitness.clusters.mounting import mountable
 from kubewitness.model.behaviour import Behaviour, Kind, parse_minor
-from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, Topology, unique_name
-from kubewitness.model.needs import offered
+from kubewitness.model.cluster import (
+    USUAL_TOPOLOGIES,
+    ClusterSpec,
+    EngineName,
+    Provider,
+    Setup,
+    Topology,
+    unique_name,
+)
+from kubewitness.model.needs import needed, offered
 from kubewitness.model.verdict import Broken, Inconclusive, Verdict
+from kubewitness.reporting.measured import MEASURED
+from kubewitness.reporting.parts import judged_by, price_of_tls
 from kubewitness.reporting.results import Outcome, Results
 from kubewitness.reporting.story import STORY
 
 EXIT_BROKEN, EXIT_USAGE, EXIT_NO_CLUSTER, EXIT_INCONCLUSIVE = 1, 2, 3, 4
 _NODES, _KIND_WORKERS = 3, 2
+_SCALES = (1, 10, 100, 1000, 5000)
+_FIXED_NODES = {Topology.MINIMAL: 1, Topology.SIMULATED: 0}
 ROOT = Path(__file__).parents[2]
 IMAGES = {"witness": WITNESS, "pause": PAUSE}
 RESULTS = pytest.StashKey[Results]()
@@ -51,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--topology",
         action="append",
         choices=[str(each) for each in Topology],
-        help="may be repeated; default: both",
+        help="may be repeated; default: minimal and standard",
     )
     group.addoption(
         "--nodes", type=int, help="nodes of the standard topology (default: 3, workers of kind: 2)"
@@ -101,6 +113,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME=REFERENCE",
         help="where an existing cluster's nodes pull a test image: witness or pause; may be repeated",
     )
+    group.addoption(
+        "--scales",
+        type=_counts,
+        default=_SCALES,
+        metavar="N,N",
+        help="numbers of simulated nodes at which suite latency measures"
+        f" (default {','.join(map(str, _SCALES))})",
+    )
+    group.addoption(
+        "--load-pods", type=_count, default=1000, metavar="N",
+        help="pods of each load on simulated nodes (default 1000)",
+    )  # fmt: skip
+    group.addoption(
+        "--load-rate", type=float, default=50.0, metavar="R",
+        help="how many of them are created a second, where it is at a given rate (default 50)",
+    )  # fmt: skip
     group.addoption("--evidence", type=Path, help="the run's directory; default: reports/out/RUN")
     group.addoption("--replay", type=Path, help="judge the evidence of this run again; no cluster is made")
 
@@ -116,15 +144,18 @@ def pytest_configure(config: pytest.Config) -> None:
             " out"
         )
     kind = provider == Provider.KIND
-    if kind and Topology.MINIMAL in (config.getoption("topology") or ()):
-        raise pytest.UsageError("--topology minimal: provider kind makes clusters of the standard topology")
+    topologies = config.getoption("topology") or USUAL_TOPOLOGIES
+    if kind and (others := set(config.getoption("topology") or ()) - {Topology.STANDARD}):
+        raise pytest.UsageError(
+            f"--topology {min(others)}: provider kind makes clusters of the standard topology"
+        )
+    if config.getoption("nodes") is not None and not kind and set(topologies) == {Topology.SIMULATED}:
+        raise pytest.UsageError("--nodes: the simulated topology has no real node; its tests make their own")
     if config.getoption("node_image") and not kind:
         raise pytest.UsageError("--node-image: only provider kind makes nodes of an image")
     if config.getoption("engine") and not kind:
         raise pytest.UsageError("--engine: only provider kind runs nodes in a container engine")
-    if config.getoption("emulated_nodes") and (
-        kind or access(config) or config.getoption("topology") == [Topology.MINIMAL]
-    ):
+    if config.getoption("emulated_nodes") and (kind or access(config) or Topology.STANDARD not in topologies):
         raise pytest.UsageError(
             "--emulated-nodes: only the clusters of provider local and topology standard have any"
         )
@@ -154,6 +185,13 @@ def access(config: pytest.Config) -> Access | None:
         return None
     default = os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config"
     return Access(named or Path(default), config.getoption("context"))
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    found = tuple(sorted(map(_count, text.split(","))))
+    if 0 in found:
+        raise argparse.ArgumentTypeError(f"wanted numbers of at least 1, such as 10,100; found {text!r}")
+    return found
 
 
 def _count(option: str) -> int:
@@ -196,12 +234,14 @@ def _specs(config: pytest.Config) -> list[ClusterSpec]:
     return [
         ClusterSpec(
             version, Provider.LOCAL, Setup(setup), Topology(topology),
-            1 if topology == Topology.MINIMAL else config.getoption("nodes") or _NODES, mountable(),
-            emulated=0 if topology == Topology.MINIMAL else config.getoption("emulated_nodes"),
+            _FIXED_NODES.get(topology, config.getoption("nodes") or _NODES),
+            () if topology == Topology.SIMULATED else mountable(),
+            emulated=config.getoption("emulated_nodes") if topology == Topology.STANDARD else 0,
             key_log=setup == Setup.TLS and config.getoption("key_log"),
+            simulated=config.getoption("scales") if topology == Topology.SIMULATED else (),
         )
         for setup in setups
-        for topology in config.getoption("topology") or list(Topology)
+        for topology in config.getoption("topology") or USUAL_TOPOLOGIES
     ]  # fmt: skip
 
 
@@ -217,7 +257,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes area, kind and needs selectable with -m (`-` becomes `_`). A replay judges what was judged."""
     if replay := config.getoption("replay"):
-        judged = {row["nodeid"] for row in Results.stored(replay)["results"]}
+        judged = judged_by(Results.stored(replay)["results"])
         config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in judged])
         items[:] = [each for each in items if each.nodeid in judged]
     for item in items:
@@ -250,7 +290,7 @@ def lacking(item: pytest.Item) -> list[str]:
     declared, spec = declared_by(item), spec_of(item)
     if declared is None or spec is None:
         return []
-    missing = sorted(declared.needs - offered(spec))
+    missing = sorted(needed(declared.needs) - offered(spec))
     if not declared.holds_in(parse_minor(spec.version)):
         missing.append(f"Kubernetes {declared.since or '…'} to {declared.until or '…'}")
     return missing
@@ -285,7 +325,8 @@ def pytest_runtest_makereport(
         item.stash[OUTCOME] = Outcome(Verdict.PASSED)
     results.duration_s[item.nodeid] = results.duration_s.get(item.nodeid, 0.0) + call.duration
     if call.when == "teardown":
-        results.add(item.nodeid, declared, spec, item.stash[OUTCOME], item.stash.get(STORY, None))
+        told = item.stash.get(STORY, None), item.stash.get(MEASURED, None)
+        results.add(item.nodeid, declared, spec, item.stash[OUTCOME], *told)
     return report  # type: ignore[return-value]
 
 
@@ -322,4 +363,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if results.rows and not config.option.collectonly:
         terminalreporter.write_sep("-", "Kubewitness")
         terminalreporter.write_line(results.summary_line())
+        for line in price_of_tls(results.rows, results.clusters.values()):
+            terminalreporter.write_line(line)
         terminalreporter.write_line(f"report: {results.directory / 'report.html'}")

@@ -19,6 +19,8 @@ from kubewitness.model.cluster import ClusterSpec, EngineName, Provider, Setup, 
 from kubewitness.model.verdict import Verdict, Violation
 from kubewitness.reporting import html, junit, schema
 from kubewitness.reporting.changes import changes
+from kubewitness.reporting.measured import Measured
+from kubewitness.reporting.parts import joined
 from kubewitness.reporting.story import Story
 from kubewitness.reporting.timeline import timeline
 
@@ -64,6 +66,7 @@ class Results:
                 key_log=each.get("key_log", False),
                 engine=EngineName(each.get("engine", {}).get("name", EngineName.OWN)),
                 named=each.get("kind_name", ""),
+                simulated=tuple(each.get("simulated", ())),
             )
             for each in Results.stored(directory)["clusters"]
         ]
@@ -94,34 +97,44 @@ class Results:
         return "\n".join([*lines, f"  evidence: {evidence}", f"  judge again: {self.replay_command(nodeid)}"])
 
     def add(
-        self, nodeid: str, declared: Behaviour, spec: ClusterSpec, outcome: Outcome, story: Story | None
+        self,
+        nodeid: str,
+        declared: Behaviour,
+        spec: ClusterSpec,
+        outcome: Outcome,
+        story: Story | None,
+        measured: Measured | None = None,
     ) -> None:
         # A cluster on which nothing could be judged was never made, but its rows name it.
         self.clusters.setdefault(spec.label, cluster_entry(spec))
-        self.rows.append(
-            {
-                "id": declared.id,
-                "area": declared.area,
-                "says": declared.says,
-                "kind": str(declared.kind),
-                "needs": sorted(declared.needs),
-                "source": {"title": declared.source.title, "url": declared.source.url},
-                "since": declared.since,
-                "until": declared.until,
-                "cluster": spec.label,
-                "verdict": str(outcome.verdict),
-                "reason": outcome.reason,
-                "violations": [
-                    {"wanted": each.wanted, "seen": each.seen, "frames": list(each.frames)}
-                    for each in outcome.violations
-                ],
-                "duration_s": round(self.duration_s[nodeid], 4),
-                "nodeid": nodeid,
-                "replay": self.replay_command(nodeid),
-                "timeline": timeline(story) if story else None,
-                "changes": changes(story.history) if story else [],
-            }
-        )
+        row: dict[str, Any] = {
+            "id": declared.id,
+            "area": declared.area,
+            "says": declared.says,
+            "kind": str(declared.kind),
+            "needs": sorted(declared.needs),
+            "source": {"title": declared.source.title, "url": declared.source.url},
+            "since": declared.since,
+            "until": declared.until,
+            "cluster": spec.label,
+            "verdict": str(outcome.verdict),
+            "reason": outcome.reason,
+            "violations": [
+                {"wanted": each.wanted, "seen": each.seen, "frames": list(each.frames)}
+                for each in outcome.violations
+            ],
+            "duration_s": round(self.duration_s[nodeid], 4),
+            "nodeid": nodeid,
+            "replay": self.replay_command(nodeid),
+            "timeline": timeline(story) if story else None,
+            "changes": changes(story.history) if story else [],
+            **({"measured": measured} if measured and outcome.verdict != Verdict.UNSUPPORTED else {}),
+        }
+        for place, known in enumerate(self.rows):
+            if (known["id"], known["cluster"]) == (declared.id, spec.label):
+                self.rows[place] = joined(known, row)
+                return
+        self.rows.append(row)
 
     def as_json(self, exit_code: int) -> dict[str, Any]:
         finished = datetime.datetime.now(datetime.UTC)
@@ -155,7 +168,7 @@ class Results:
         self.directory.mkdir(parents=True, exist_ok=True)
         content = self.as_json(exit_code)
         schema.validate(content)
-        (self.directory / "results.json").write_text(json.dumps(content, indent=1))
+        (self.directory / "results.json").write_text(json.dumps(content, indent=1, allow_nan=False))
         junit.write(content, self.directory / "junit.xml")
         html.render(content, self.directory / "report.html")
         if replayed is None:
@@ -188,6 +201,7 @@ def cluster_entry(spec: ClusterSpec) -> dict[str, Any]:
         "capture": None,
         "evidence": f"evidence/{spec.label}",
         "binaries": [],
+        **({"simulated": list(spec.simulated)} if spec.simulated else {}),
         **({"kind_name": spec.kind_name} if spec.provider is Provider.KIND else {}),
         **({"node_names": list(spec.names), "disruption": spec.disruption} if spec.names else {}),
     }

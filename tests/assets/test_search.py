@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from kubewitness.assets import ALL, EXTRA, AssetError, Origin, UnknownVersion, images, resolve
-from kubewitness.model.needs import CSI_DRIVER
+from kubewitness.assets import (
+    ALL,
+    DELAYED_SCHEDULER,
+    EXTRA,
+    AssetError,
+    Origin,
+    UnknownVersion,
+    images,
+    resolve,
+)
+from kubewitness.model.needs import CSI_DRIVER, SIMULATED_NODES
 from tests.assets.made_up_go import Go
 from tests.assets.made_up_site import Site
 
@@ -69,6 +78,22 @@ def test_wrong_checksum_is_one_error_and_no_build(site: Site, go: Go, host: Path
     assert not go.builds
     assert not list(host.glob("kubectl-*"))
     assert not list(host.glob("work/*"))
+
+
+def test_what_is_released_without_a_checksum_is_built(site: Site, go: Go) -> None:
+    lines: list[str] = []
+    kwok = resolve("1.37.2", EXTRA[SIMULATED_NODES], progress=lines.append).binaries["kwok"]
+    assert kwok.origin is Origin.BUILD
+    assert go.builds[0].endswith(" sigs.k8s.io/kwok/cmd/kwok")
+    assert not site.asked
+    assert "kwok: download: there is no official one of kwok" in lines
+
+
+def test_a_delayed_scheduler_is_of_the_clusters_version_and_never_downloaded(go: Go) -> None:
+    found = resolve("1.37.2", [DELAYED_SCHEDULER], progress=silent).binaries[DELAYED_SCHEDULER]
+    assert (found.origin, found.version) == (Origin.BUILD, "1.37.2")
+    assert (go.built / "go.mod").read_text().count("require k8s.io/kubernetes v1.37.2\n") == 1
+    assert "app.WithPlugin(name, made)" in (go.built / "main.go").read_text()
 
 
 def test_what_few_behaviours_need_is_had_when_it_is_named(go: Go) -> None:

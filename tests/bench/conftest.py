@@ -24,6 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="that many clusters of each kind, for what starting and being observed cost; each takes 30 s",
     )
+    parser.addoption(
+        "--size",
+        type=lambda text: tuple(map(int, text.split(","))),
+        default=(5000, 10000),
+        metavar="NODES,PODS",
+        help="of the comparison with scheduler_perf (default 5000,10000)",
+    )
 
 
 def pytest_report_header() -> str:

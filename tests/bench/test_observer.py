@@ -1,36 +1,29 @@
-"""What it costs a cluster to be observed: bindings with and without the capture, clusters in turn."""
+"""What it costs a cluster to be observed: loads on clusters with and without the capture, in turn."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
-import queue
-import socket
 import statistics
-import threading
-import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
-from kubewitness.assets import ALL, resolve
+from fixtures.loads import CONCURRENCY
+from kubewitness.assets import SIMULATED, resolve
+from kubewitness.clusters import simulated
 from kubewitness.clusters.local import LocalCluster
+from kubewitness.latency import arrivals
+from kubewitness.latency.distribution import MS_NS, Distribution
+from kubewitness.load.driving import reach, run
+from kubewitness.load.plan import CLOSED, OPEN, Outcome, Plan, Request
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
+from suites.latency.pods import pod
+from tests.bench.staged import ROOM
 
-_RATE = 50  # pods a second
-_PODS, _BURST = 1000, 500
-_NODE = {"metadata": {"name": "nobody"}}
-_STATUS = {
-    "allocatable": {"cpu": "1000", "memory": "1Ti", "pods": "100000"},
-    "capacity": {"cpu": "1000", "memory": "1Ti", "pods": "100000"},
-    "conditions": [{"type": "Ready", "status": "True"}],
-}
-_PODS_PATH = "/api/v1/namespaces/default/pods"
+_RATE = 50.0  # pods a second
+_PODS, _BURST, _NODES = 1500, 1500, 20
+_PATH = "/api/v1/namespaces/default/pods"
 
 
 class Unobserved(LocalCluster):
@@ -40,121 +33,66 @@ class Unobserved(LocalCluster):
         """Nothing."""
 
 
-class Client:
-    """As little of one as there can be, on connections of its own."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        (cluster,) = yaml.safe_load(kubeconfig.read_text())["clusters"]
-        self._address = urlsplit(cluster["cluster"]["server"])
-        self._own, self._watch = self._connect(), self._connect()
-
-    def close(self) -> None:
-        """The watch's thread ends with its connection."""
-        self._own.close()
-        if self._watch.sock:
-            self._watch.sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._watch.close()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(str(self._address.hostname), self._address.port)
-
-    def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> None:
-        headers = {"Content-Type": kind}
-        self._own.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = self._own.getresponse()
-        told = answer.read()
-        assert answer.status < 300, told
-
-    def bound(self) -> queue.Queue[tuple[str, float]]:
-        """The name of each pod that is bound from now on, and when its event came."""
-        came: queue.Queue[tuple[str, float]] = queue.Queue()
-        self._watch.request("GET", f"{_PODS_PATH}?watch=1&fieldSelector=spec.nodeName%3Dnobody")
-        answer = self._watch.getresponse()
-
-        def follow() -> None:
-            while line := answer.readline():
-                now = time.perf_counter()
-                event = json.loads(line)
-                if event["type"] == "ADDED":
-                    came.put((event["object"]["metadata"]["name"], now))
-
-        self._thread = threading.Thread(target=follow, daemon=True)
-        self._thread.start()
-        return came
+def _send(cluster: LocalCluster, directory: Path, requests: list[Request], **plan: Any) -> Outcome:
+    outcome = run(Plan(**reach(cluster.load_kubeconfig), requests=requests, **plan), directory)
+    assert not outcome.missing, outcome.missing
+    return outcome
 
 
-def pod(name: str) -> dict[str, Any]:
-    spec = {
-        "nodeSelector": {"only": "nobody"},
-        "tolerations": [{"operator": "Exists"}],  # no controller takes the taint of a new node away
-        "containers": [{"name": "main", "image": "none"}],
-        "terminationGracePeriodSeconds": 0,
-    }
-    return {"metadata": {"name": name}, "spec": spec}
+def _pods(cluster: LocalCluster, directory: Path, name: str, offsets: list[int], **plan: Any) -> Outcome:
+    """Until a client's watch has told of each that it is bound."""
+    requests = [
+        Request(f"{name}-p{n}", "POST", _PATH, pod("default", f"{name}-p{n}"), offset)
+        for n, offset in enumerate(offsets)
+    ]
+    version = cluster.api.get(_PATH)["metadata"]["resourceVersion"]  # those of earlier loads are no news
+    watch = f"{_PATH}?watch=1&resourceVersion={version}&fieldSelector=spec.nodeName!%3D"
+    return _send(cluster, directory, requests, watch=watch, deliveries=len(requests), within_s=120, **plan)
 
 
-def measure(cluster: LocalCluster) -> tuple[list[float], float]:
-    """Seconds from POST to the event of the binding, at a constant rate; and bindings a second in a burst."""
-    with closing(Client(cluster.kubeconfig)) as client:
-        return _measure(client)
-
-
-def _measure(client: Client) -> tuple[list[float], float]:
-    client.ask(
-        "POST", "/api/v1/nodes", _NODE | {"metadata": {"name": "nobody", "labels": {"only": "nobody"}}}
-    )
-    merge = "application/merge-patch+json"
-    client.ask("PATCH", "/api/v1/nodes/nobody/status", {"status": _STATUS}, merge)
-    bound = client.bound()
-    sent: dict[str, float] = {}
-    began = time.perf_counter()
-    for number in range(_PODS):
-        intended = began + number / _RATE
-        time.sleep(max(0.0, intended - time.perf_counter()))
-        sent[f"constant-{number}"] = intended
-        client.ask("POST", _PODS_PATH, pod(f"constant-{number}"))
-    took = [came - sent[name] for name, came in (bound.get(timeout=30) for _ in range(_PODS))]
-    began = time.perf_counter()
-    for number in range(_BURST):
-        client.ask("POST", _PODS_PATH, pod(f"burst-{number}"))
-    last = max(came for _, came in (bound.get(timeout=60) for _ in range(_BURST)))
-    return took[_PODS // 10 :], _BURST / (last - began)
+def measure(cluster: LocalCluster, directory: Path) -> tuple[Distribution, float]:
+    """From the intended start to the event of the binding, at a rate; and bindings a second in a burst."""
+    made = simulated.nodes(_NODES, room=ROOM)
+    nodes = [Request(each["metadata"]["name"], "POST", "/api/v1/nodes", each) for each in made]
+    _send(cluster, directory, nodes, loop=CLOSED, concurrency=CONCURRENCY)
+    _pods(cluster, directory, "warm", [0] * 200, loop=CLOSED, concurrency=CONCURRENCY)
+    steady = _pods(cluster, directory, "steady", arrivals.poisson(_RATE, _PODS, 1), loop=OPEN)
+    told = {each.name: each.delivered_ns for each in steady.delivered}
+    took = Distribution.of(told[each.name] - each.intended_ns for each in steady.sent[_PODS // 10 :])
+    burst = _pods(cluster, directory, "burst", [0] * _BURST, loop=CLOSED, concurrency=CONCURRENCY)
+    last = max(each.delivered_ns for each in burst.delivered)
+    return took, _BURST / (last - min(each.intended_ns for each in burst.sent)) * 1e9
 
 
 @pytest.mark.benchmark(group="being observed")
-def test_what_being_observed_costs(benchmark: Any, pytestconfig: pytest.Config) -> None:
+def test_what_being_observed_costs(benchmark: Any, pytestconfig: pytest.Config, tmp_path: Path) -> None:
     """Told by extra_info: medians over clusters, and the same of unobserved ones against each other."""
     turns: int = pytestconfig.getoption("--clusters")
     if not turns or os.geteuid():
-        pytest.skip("wanted root and --clusters N: that many with and without a capture, 30 s each")
-    assets = resolve("1.37", [name for name in ALL if name != "kubeadm"], progress=print)
-    spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, Setup.INSECURE, Topology.MINIMAL)
-    p99: dict[str, list[float]] = {}
-    rate: dict[str, list[float]] = {}
-    medians: dict[str, list[float]] = {}
+        pytest.skip("wanted root and --clusters N: that many with and without a capture, a minute each")
+    assets = resolve("1.37", SIMULATED, progress=print)
+    spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, Setup.INSECURE, Topology.SIMULATED, 0)
+    found: dict[str, dict[str, list[float]]] = {"median (ms)": {}, "p99 (ms)": {}, "bindings/s": {}}
 
     def all_in_turn() -> None:
         for turn in range(turns):
             order = [("none", Unobserved), ("capture", LocalCluster), ("none again", Unobserved)]
-            for name, kind in order if turn % 2 else reversed(order):
+            for name, kind in order[turn % 3 :] + order[: turn % 3]:
                 cluster = kind(spec, assets, None, lambda _: None)
                 cluster.start()
                 try:
-                    took, burst = measure(cluster)
+                    took, rate = measure(cluster, tmp_path)
                 finally:
                     cluster.stop()
-                medians.setdefault(name, []).append(statistics.median(took))
-                p99.setdefault(name, []).append(statistics.quantiles(took, n=100)[98])
-                rate.setdefault(name, []).append(burst)
+                figures = (took.median / MS_NS, took.percentile(99) / MS_NS, rate)
+                for by_name, figure in zip(found.values(), figures, strict=True):
+                    by_name.setdefault(name, []).append(figure)
 
     benchmark.pedantic(all_in_turn, rounds=1)
-    for what, found, unit in (
-        ("median", medians, 1000),
-        ("p99", p99, 1000),
-        ("bindings/s", rate, 1),
-    ):
-        told = {name: statistics.median(values) for name, values in found.items()}
-        benchmark.extra_info[what] = {name: round(value * unit, 2) for name, value in told.items()}
-        benchmark.extra_info[f"{what} ratio"] = round(told["capture"] / told["none"], 3)
-        benchmark.extra_info[f"{what} A/A"] = round(told["none again"] / told["none"], 3)
+    for what, by_name in found.items():
+        told = {name: statistics.median(values) for name, values in by_name.items()}
+        benchmark.extra_info[what] = {
+            name: [round(each, 2) for each in values] for name, values in by_name.items()
+        }
+        benchmark.extra_info[f"{what}, ratio"] = round(told["capture"] / told["none"], 3)
+        benchmark.extra_info[f"{what}, A/A"] = round(told["none again"] / told["none"], 3)

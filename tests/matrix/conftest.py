@@ -20,8 +20,14 @@ PASSED = ("passed", "")
 KEY = "0123456789ab"
 
 
-def results(cell: Cell, verdicts: Verdicts, *, finished: str = "2026-11-24T03:00:00Z") -> dict[str, Any]:
-    """A results.json of one cell."""
+def results(
+    cell: Cell,
+    verdicts: Verdicts,
+    *,
+    finished: str = "2026-11-24T03:00:00Z",
+    measured: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A results.json of one cell. ``measured`` is what the rows that passed have measured."""
     labels = sorted({f"{cell.setup}-{topology}" for each in verdicts.values() for topology in each})
     rows: list[dict[str, Any]] = [
         {
@@ -30,6 +36,7 @@ def results(cell: Cell, verdicts: Verdicts, *, finished: str = "2026-11-24T03:00
             "since": "", "until": "", "cluster": f"{cell.setup}-{topology}", "verdict": verdict,
             "reason": reason, "violations": [], "duration_s": 1.5, "nodeid": f"{name}[{topology}]",
             "replay": "", "timeline": None, "changes": [],
+            "measured": measured if verdict == "passed" else None,
         }
         for name, topologies in verdicts.items()
         for topology, (verdict, reason) in topologies.items()

@@ -20,6 +20,7 @@ BROKEN = ("broken", "wanted this; saw that")
 LATER = ("unsupported", "Kubernetes 1.31 to …")
 BLIND = ("unsupported", "readable-traffic")
 Make = Callable[..., Path]
+MEASURED = Path(__file__).parents[1] / "reporting" / "measured.json"
 
 
 def written(directories: list[Path], out: Path) -> dict[str, Any]:
@@ -206,6 +207,27 @@ def test_the_page_links_to_what_is_there(make_run: Make, tmp_path: Path) -> None
     assert "local 1.30 tls: unsupported: Kubernetes 1.31 to …" in found.titles
     assert "local 1.31 tls: not judged" in found.titles
     assert "script-src 'sha256-" in text
+
+
+def test_what_was_measured_is_told_in_its_cell(make_run: Make, tmp_path: Path) -> None:
+    measured = json.loads(MEASURED.read_text())
+    two = {"a/b": {"minimal": BLIND, "standard": PASSED}}
+    make_run("local-1.36-tls", two, measured=measured)
+    measured["series"][0]["percentiles"] = measured["series"][0]["percentiles"][:1]
+    make_run("local-1.37-tls", two, measured=measured)
+    (behaviour,) = written([tmp_path], tmp_path)["behaviours"]
+    told = [cell["judgements"][1]["measured"] for cell in behaviour["cells"].values()]
+    first = {"series": "100 nodes, plain pods", "unit": "ms", "p50": 6.179, "p99": 22.76}
+    assert told == [first, {**first, "p99": None}]
+    assert "measured" not in behaviour["cells"]["local-1.36-tls"]["judgements"][0]
+    text = (tmp_path / "matrix.html").read_text()
+    assert (
+        '<span class="value">6.18</span><span class="value">22.8</span><span class="value unit">ms</span>'
+        in text
+    )
+    assert '<span class="soft">6.18 / \N{EN DASH} ms</span>' in text
+    title = "local 1.36 tls: passed in 1.50 s: p50 / p99 6.18 / 22.8 ms, 100 nodes, plain pods"
+    assert title in Page(text).titles
 
 
 def test_what_clusters_said_is_text(make_run: Make, tmp_path: Path) -> None:

@@ -14,9 +14,12 @@ import pytest
 
 from fixtures.script import Script
 from kubewitness.capture.reading import Reading
+from kubewitness.load.plan import Outcome
 from kubewitness.model.cluster import Setup
 from kubewitness.model.history import CaptureStatistics, History
+from kubewitness.model.observation import Observation
 from kubewitness.reporting.behaviours import implemented
+from kubewitness.reporting.parts import judged_by
 from kubewitness.reporting.plugin import RESULTS, ROOT
 from kubewitness.reporting.results import Results
 from tests.mutants.mutations import Mutation, Packets
@@ -72,6 +75,7 @@ class Recording:
         self.reading = Reading(self.evidence)
         self.history = cache(self.reading.history)
         self.holding = cache(self.reading.holding)
+        self.missing = self.reading.missing
 
     @property
     def judged(self) -> dict[str, str]:
@@ -151,7 +155,7 @@ def judge(recordings: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Runs the suites on a recording with a mutation applied; the verdict of every behaviour."""
 
     def run(mutation: Mutation) -> Verdicts:
-        recording = recordings[mutation.recording]
+        recording, read_outcome = recordings[mutation.recording], Outcome.read
         directory = recording.directory
         if mutation.setup is not None:
             directory = recording.said_to_be(mutation.setup, tmp_path)
@@ -162,6 +166,16 @@ def judge(recordings: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         def holding(_: Reading, marker: bytes, first: int, last: int) -> Packets:
             return mutation.packets(recording.holding(marker, first, last))
 
+        def stream(_: Reading, first: int, last: int) -> Iterator[Observation]:
+            whole = recording.history(first, last, CaptureStatistics(last, 0, ()))
+            return iter(mutation.history(whole).observations)
+
+        def missing(_: Reading, statistics: CaptureStatistics) -> tuple[str, ...]:
+            return recording.missing(statistics)
+
+        def outcome(path: Path) -> Outcome:
+            return mutation.outcome(read_outcome(path))
+
         def step(self: Script, scene: str, what: str, _do: object) -> Any:
             return mutation.step(scene, what, self._recall(scene, what))
 
@@ -170,13 +184,17 @@ def judge(recordings: Recordings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
         monkeypatch.setattr(Reading, "history", history)
         monkeypatch.setattr(Reading, "holding", holding)
+        monkeypatch.setattr(Reading, "stream", stream)
+        monkeypatch.setattr(Reading, "missing", missing)
+        monkeypatch.setattr(Outcome, "read", outcome)
         monkeypatch.setattr(Script, "step", step)
         monkeypatch.setattr(Results, "write", write)
         verdict = Verdict()
         fixed = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-q"]
         where = ["--replay", str(directory), "--evidence", str(tmp_path / "out")]
         # Only those that were judged then: what a recording is for, it says itself.
-        tests = [f"{ROOT}/{row['nodeid'].partition('[')[0]}" for row in recording.results["results"]]
+        judged = sorted(judged_by(recording.results["results"]))
+        tests = dict.fromkeys(f"{ROOT}/{nodeid.partition('[')[0]}" for nodeid in judged)
         pytest.main([*fixed, "--capture=no", *where, *tests], plugins=[verdict])
         return verdict.of
 

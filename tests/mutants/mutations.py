@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kubewitness.checks.selecting import metadata, node_of
+from kubewitness.load.plan import Outcome
 from kubewitness.model.cluster import Setup
 from kubewitness.model.history import History
 from kubewitness.model.observation import (
@@ -43,6 +44,10 @@ def _same_packets(found: Packets) -> Packets:
     return found
 
 
+def _same_outcome(found: Outcome) -> Outcome:
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Mutation:
     """A change of the evidence that breaks ``behaviour`` and, since they rest on the same, ``neighbours``.
@@ -55,6 +60,7 @@ class Mutation:
     history: Callable[[History], History] = _same_history
     step: Callable[[str, str, Any], Any] = _same_step
     packets: Callable[[Packets], Packets] = _same_packets
+    outcome: Callable[[Outcome], Outcome] = _same_outcome
     neighbours: frozenset[str] = frozenset()
     recording: str = MINIMAL
     setup: Setup | None = None  # as it was, if not given

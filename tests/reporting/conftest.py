@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 SAMPLE = Path(__file__).with_name("sample.json")
+#: A made-up measurement: four series, metrics beside it, and a curve over nodes.
+MEASURED = Path(__file__).with_name("measured.json")
 
 
 @pytest.fixture
@@ -23,4 +25,15 @@ def broken(sample: dict[str, Any]) -> dict[str, Any]:
     """The one result of the sample that is broken; it has a timeline."""
     (result,) = [each for each in sample["results"] if each["verdict"] == "broken"]
     found: dict[str, Any] = result
+    return found
+
+
+@pytest.fixture
+def measured(sample: dict[str, Any]) -> dict[str, Any]:
+    """What the sample's new last row, ``latency/create-to-bound`` on insecure-standard, has measured."""
+    found: dict[str, Any] = json.loads(MEASURED.read_text(encoding="utf-8"))
+    row = next(each for each in sample["results"] if each["verdict"] == "passed")
+    told = {"id": "latency/create-to-bound", "area": "latency", "kind": "measured", "timeline": None}
+    sample["results"].append({**row, **told, "cluster": "insecure-standard", "measured": found})
+    sample["run"]["summary"]["passed"] += 1
     return found

@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kubewitness.reporting import html
 
 Results = dict[str, Any]
@@ -134,6 +136,59 @@ def test_the_engine_of_a_cluster_of_kind_is_told(sample: Results, tmp_path: Path
     assert "engine: this host's Podman, 4.3" in texts
     assert [each for each in texts if each.startswith("runtime:")] == ["runtime: clamp", "runtime: crun"]
     assert texts.count("nodes without CAP_SYS_RESOURCE") == 1
+
+
+@pytest.mark.usefixtures("measured")
+def test_what_was_measured_is_drawn_and_in_tables(sample: Results, tmp_path: Path) -> None:
+    page = rendered(sample, tmp_path)
+    assert page.open == []
+    assert [name for name, times in Counter(page.values("id")).items() if times > 1] == []
+    drawn = [attrs["aria-label"] or "" for _, attrs in page.elements if attrs.get("role") == "img"]
+    assert [each.split()[0] for each in drawn] == ["Distribution"] * 4 + ["Course"] * 4 + [
+        "create-to-bound"
+    ] * 2
+    assert all(not {"href", "src"} & attrs.keys() for tag, attrs in page.elements if tag in {"svg", "path"})
+    cells = [text.strip() for text in page.texts]
+    assert "6.18 / 22.8 ms" in cells, "the matrix tells the headline"
+    for told in ("6.07 to 6.30", "at least 55.9", "in the bucket", "above it", "8 to 16", "above 128"):
+        assert told in cells
+
+
+def test_what_a_benchmark_said_is_text(sample: Results, measured: Results, tmp_path: Path) -> None:
+    attack = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+    one, other = measured["series"][:2]
+    measured["quantity"] = measured["definition"] = measured["unit"] = measured["curve"]["x"] = attack
+    one["label"], one["facts"], measured["facts"] = attack, {attack: attack}, {"b": attack}
+    other["facts"]["pods"] = attack
+    measured["beside"][0] |= {"name": attack, "labels": attack, "unit": attack}
+    measured["beside"] = measured["beside"][:1]
+    measured["curve"]["points"][0][f"{attack} ({attack})"] = 1
+    page = rendered(sample, tmp_path)
+    assert len(page.scripts) == 1
+    assert "img" not in {tag for tag, _ in page.elements}
+    assert page.open == []
+
+
+def test_a_measurement_without_samples_has_no_headline(
+    sample: Results, measured: Results, tmp_path: Path
+) -> None:
+    empty: Results = {
+        "count": 0,
+        "mean": None,
+        "min": None,
+        "max": None,
+        "percentiles": [],
+        "bins": [],
+        "over_time": [],
+    }
+    for each in measured["series"]:
+        each.update(empty)
+    measured["curve"] = None
+    measured["beside"] = measured["beside"][:1]
+    page = rendered(sample, tmp_path)
+    assert "value" not in page.values("class")
+    assert page.texts.count("no samples") == 4
+    assert "not measured" in page.texts
 
 
 def test_an_empty_run_is_no_success(sample: Results, tmp_path: Path) -> None:

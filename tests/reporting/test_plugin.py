@@ -12,6 +12,7 @@ import pytest
 from kubewitness.reporting import behaviours
 from kubewitness.reporting.plugin import ROOT
 
+MEASURED_SAMPLE = Path(__file__).with_name("measured.json")
 CONFTEST = """
 import pytest
 pytest_plugins = ["kubewitness.reporting.plugin"]
@@ -21,17 +22,21 @@ def stage(request):
     return request.param
 """
 TEST = """
+import json
+from pathlib import Path
+
 from kubewitness.clusters.errors import ClusterError, Refused
 from kubewitness.model.behaviour import Kind, doc
 from kubewitness.model.verdict import Broken, Inconclusive, Violation
 from kubewitness.reporting.behaviours import behaviour
+from kubewitness.reporting.measured import MEASURED
 
 DOC = doc("concepts")
 
 @behaviour(
     "area/{name}", says="It holds.", kind=Kind.REQUIRED, source=DOC, needs={needs!r}, since="{since}"
 )
-def test_{name}(stage):
+def test_{name}(stage, request):
     {body}
 """
 BROKEN = "raise Broken((Violation('this', 'that'),))"
@@ -92,10 +97,38 @@ def test_what_a_cluster_lacks_is_not_run(run: Run) -> None:
     assert [row["reason"] for row in results["results"]] == ["tls-keys", "Kubernetes 1.99 to …"]
 
 
+def test_what_is_not_for_simulated_nodes_is_not_run_on_them(run: Run) -> None:
+    code, _, results = run(
+        {"body": "pass"}, {"body": "pass", "needs": {"simulated-nodes"}}, options=("--topology", "simulated")
+    )
+    verdicts = {(row["id"], row["cluster"]): row["reason"] or row["verdict"] for row in results["results"]}
+    assert code == 0
+    assert verdicts == {
+        ("area/t0", "insecure-standard"): "passed",
+        ("area/t0", "insecure-simulated"): "real-nodes",
+        ("area/t1", "insecure-standard"): "simulated-nodes",
+        ("area/t1", "insecure-simulated"): "passed",
+    }
+    assert [each["nodes"] for each in results["clusters"]] == [3, 0]
+
+
 def test_a_broken_behaviour_says_what_and_how_to_judge_again(run: Run) -> None:
     _, printed, _ = run({"body": BROKEN})
     for said in ("area/t0 (required) is broken", "wanted: this", "saw:    that", "judge again: kubewitness"):
         assert said in printed
+
+
+def test_what_a_test_measured_is_told_whatever_the_verdict(run: Run) -> None:
+    measured = json.loads(MEASURED_SAMPLE.read_text())
+    leave = f"request.node.stash[MEASURED] = json.loads(Path({str(MEASURED_SAMPLE)!r}).read_text())"
+    _, _, results = run(
+        {"body": leave},
+        {"body": f"{leave}; {BROKEN}"},
+        {"body": f"{leave}; raise Refused('no')"},
+        {"body": "pass"},
+    )
+    found = [(row["verdict"], row.get("measured")) for row in results["results"]]
+    assert found == [("passed", measured), ("broken", measured), ("unsupported", None), ("passed", None)]
 
 
 def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
@@ -118,6 +151,7 @@ def test_behaviours_are_selected_by_area_and_need(run: Run) -> None:
             ("--key-log", "--setup", "insecure"),
             "--key-log: only the clusters of provider local and setup tls",
         ),
+        (("--provider", "kind", "--topology", "simulated"), "--topology simulated: provider kind makes"),
         (("--engine", "docker"), "--engine: only provider kind runs nodes in a container engine"),
         (("--image", "other=x"), "NAME one of witness, pause"),
         (("--replay", "/absent"), "--replay: /absent holds no results.json"),

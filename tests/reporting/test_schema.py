@@ -21,6 +21,15 @@ def test_the_sample_is_valid(sample: Results) -> None:
     schema.validate(sample)
 
 
+def test_a_cluster_may_tell_what_its_components_allow_themselves(sample: Results) -> None:
+    told: Results = {"kube-scheduler": {"qps": 5000, "burst": 10000}, "kwok": {"qps": None, "burst": None}}
+    sample["clusters"][0]["client_limits"] = told
+    schema.validate(sample)
+    del told["kwok"]["burst"]
+    with pytest.raises(schema.InvalidResultsError, match=r"client_limits\.kwok"):
+        schema.validate(sample)
+
+
 def drop_verdict(results: Results) -> None:
     del results["results"][0]["verdict"]
 
@@ -115,3 +124,102 @@ def test_each_fault_is_one_clear_message(
 def test_something_else_is_refused(found: Any) -> None:
     with pytest.raises(schema.InvalidResultsError, match="schema None"):
         schema.validate(found)
+
+
+def test_a_measurement_is_valid(sample: Results, measured: Results) -> None:
+    schema.validate(sample)
+    measured["series"][0] |= {"count": 0, "mean": None, "min": None, "max": None}
+    measured["series"][0] |= {"percentiles": [], "bins": [], "over_time": []}
+    measured["curve"] = sample["results"][0]["measured"] = None
+    schema.validate(sample)
+
+
+def unknown_condition(measured: Results) -> None:
+    measured["facts"]["rates"] = [1, 2]
+
+
+def no_interval(measured: Results) -> None:
+    del measured["series"][0]["percentiles"][0]["low"]
+
+
+def negative(measured: Results) -> None:
+    measured["series"][0]["min"] = -0.1
+
+
+def no_base64(measured: Results) -> None:
+    measured["series"][0]["histogram"]["data"] = "<script>"
+
+
+def no_unit(measured: Results) -> None:
+    measured["curve"]["points"][0]["throughput"] = 3
+
+
+def named_twice(measured: Results) -> None:
+    measured["series"][1]["label"] = measured["series"][0]["label"]
+
+
+def lost_samples(measured: Results) -> None:
+    del measured["series"][0]["bins"][0]
+
+
+def no_mean(measured: Results) -> None:
+    measured["series"][0]["mean"] = None
+
+
+def overlapping(measured: Results) -> None:
+    measured["series"][0]["bins"][1]["from"] -= 0.1
+
+
+def falling(measured: Results) -> None:
+    measured["series"][0]["percentiles"][3]["value"] = 9.6
+
+
+def outside(measured: Results) -> None:
+    measured["series"][0]["percentiles"][3]["high"] = 22.7
+
+
+def back_in_time(measured: Results) -> None:
+    measured["series"][0]["over_time"][1]["at_s"] = 0
+
+
+def of_nothing(measured: Results) -> None:
+    measured["beside"][2]["series"] = "the moon"
+
+
+def other_dimension(measured: Results) -> None:
+    measured["beside"][0]["unit"] = "pods/s"
+
+
+@pytest.mark.parametrize(
+    ("mutate", "message"),
+    [
+        (unknown_condition, r"measured\.facts\.rates: \[1, 2\] is not of type 'string'"),
+        (no_interval, r"percentiles\[0\]: 'low' is a required property"),
+        (negative, r"series\[0\]\.min: -0\.1 is less than the minimum of 0"),
+        (no_base64, r"histogram\.data: '<script>' does not match"),
+        (no_unit, r"curve\.points\[0\]: 'throughput' does not match"),
+        (named_twice, r"latency/create-to-bound: two series are '100 nodes, plain pods'"),
+        (lost_samples, r"series '100 nodes, plain pods': its bins hold 1191 samples of 1200"),
+        (no_mean, r"it has samples, but not mean, min and max"),
+        (overlapping, r"its bins overlap or are out of order"),
+        (falling, r"a higher percentile is of a lower value"),
+        (outside, r"percentile 99 is outside of its confidence interval"),
+        (back_in_time, r"its times are out of order"),
+        (of_nothing, r"sli_duration_seconds is about 'the moon', which is none of"),
+        (other_dimension, r"what is in 'pods/s' cannot be told in 'ms'"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_each_fault_of_a_measurement_is_one_clear_message(
+    sample: Results, measured: Results, mutate: Callable[[Results], None], message: str
+) -> None:
+    mutate(measured)
+    with pytest.raises(schema.InvalidResultsError, match=message) as refused:
+        schema.validate(sample)
+    assert len(str(refused.value)) < 500
+
+
+def test_what_is_unsupported_has_measured_nothing(sample: Results, measured: Results) -> None:
+    first(sample, "unsupported")["measured"] = measured
+    with pytest.raises(schema.InvalidResultsError, match="is not of type 'null'"):
+        schema.validate(sample)

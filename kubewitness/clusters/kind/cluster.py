@@ -103,6 +103,15 @@ class KindCluster(KeptCluster):
     def storage(self) -> Storage:
         raise Refused("provider kind puts no servers of files and disks beside its clusters")
 
+    @property
+    def load_kubeconfig(self) -> Path:
+        raise Refused(
+            "provider kind takes no loads: its host does all that is measured, and its engine's work"
+        )
+
+    def metrics(self, component: str) -> str:
+        raise Refused(f"provider kind does not ask {component}")
+
     def stop(self) -> float:
         try:
             if self.keeper is not None and hasattr(self, "containers"):

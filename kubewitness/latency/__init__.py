@@ -1,0 +1,1 @@
+"""What is measured, and how: arrivals, the chain of each pod, distributions, objectives. It does no I/O."""

@@ -1,0 +1,1 @@
+"""Requests at intended times, from a process of its own, with a stamp for each that was sent and answered."""

@@ -1,0 +1,1 @@
+"""Area latency: how long what is promised takes, measured from the intended start."""
