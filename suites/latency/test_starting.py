@@ -13,6 +13,7 @@ STARTUP = Source("Pod startup latency SLI/SLO details", f"{_SLOS}/pod_startup_la
 CALLS = Source("API call latency SLIs/SLOs details", f"{_SLOS}/api_call_latency.md")
 #: Those of a pod that a client's watch tells of only when it runs.
 RUNNING = ("posted", "stored", "delivered", "binding", "bound", "running")
+IN_SCHEDULER = "delivered to bound"
 TO_RUNNING = (
     "From the moment at which the creator meant to send a pod's POST (its own clock) to the watch event that"
     " tells a client that all its containers run (wire)."
@@ -42,8 +43,9 @@ def test_create_to_running(started: Loaded, measure: Measure) -> None:
             ("created to running", started.between("intended", "running"), facts),
             ("created to bound", started.between("intended", "bound"), facts),
             ("bound to running", started.between("bound", "running"), facts),
+            (IN_SCHEDULER, started.between("delivered", "bound"), facts),
         ],
-        beside=started.beside(*of_scheduler(), creating_pods()),
+        beside=started.beside(*of_scheduler(), series=IN_SCHEDULER),
     )  # fmt: skip
 
 
@@ -68,5 +70,8 @@ def test_startup_slo(started: Loaded, measure: Measure) -> None:
 )  # fmt: skip
 def test_api_calls(started: Loaded, measure: Measure) -> None:
     started.must_be_created()
-    measure("API call", TO_ANSWERED, started.by_call(), beside=started.beside(creating_pods()))
+    measure(
+        "API call", TO_ANSWERED, started.by_call(),
+        beside=started.beside(creating_pods(), series="create pods"),
+    )  # fmt: skip
     started.must_answer_in_time()

@@ -198,7 +198,7 @@ def _beside_each_other(loaded: Loaded, log: Path) -> dict[str, Any]:
         for chain in loaded.chains.values() if chain.bound and chain.delivered
     )  # fmt: skip
     told["delivered to bound by wire, p50 (ms)"] = round(scheduling.median / MS_NS, 3)
-    for each in loaded.beside(*_SCHEDULERS):
+    for each in loaded.beside(*_SCHEDULERS, series=loaded.label):
         (half,) = (q for q in each["quantiles"] if q["p"] == 50)
         told[f"{each['name']}, p50's bucket (ms)"] = (half["low"], half["high"])
     return told
