@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.loads import Loaded, load, load_daemon_set, make_nodes, remove_nodes
+from fixtures.loads import Loaded, load, load_daemon_set, make_nodes, remove_nodes, wait_for_scheduler
 from fixtures.stage import Stage
 from kubewitness.clusters import simulated
 from kubewitness.latency import arrivals
@@ -55,6 +55,7 @@ def resize(stage: Stage) -> Resize:
         fresh = [node(number) for number in range(len(there) + 1, wanted + 1)]
         remove_nodes(scene, there[wanted:])
         make_nodes(scene, fresh)
+        wait_for_scheduler(scene, pod)
         there[wanted:] = [each["metadata"]["name"] for each in fresh]
 
     return until
@@ -115,9 +116,11 @@ def workload(request: pytest.FixtureRequest, stage: Stage, resize: Resize, size:
 def started(stage: Stage, size: int) -> Loaded:
     """Pods that run, on real nodes, one a second. The client's watch tells of each once it runs."""
     count = min(size, _REAL_PODS)
+    scene = stage.scene("started")
+    wait_for_scheduler(scene, pause_pod)
     facts = {"arrivals": "constant", "rate (1/s)": _REAL_RATE, "nodes": stage.spec.nodes}
     return load(
-        stage.scene("started"), "real nodes", pause_pod, count,
+        scene, "real nodes", pause_pod, count,
         offsets_ns=arrivals.constant(_REAL_RATE, count), watch="status.phase=Running", facts=facts,
         churn_s=_REAL_LIFE_S,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fixtures.loads import make_nodes
+from fixtures.loads import make_nodes, wait_for_scheduler
 from fixtures.script import Script
 from fixtures.stage import Stage
 from kubewitness.assets import EXTRA, SIMULATED, resolve
@@ -14,6 +14,7 @@ from kubewitness.clusters import simulated
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from kubewitness.model.needs import TLS_KEYS
+from suites.latency.pods import pod
 
 VERSION = "1.37"
 #: For all pods of all loads on a single node.
@@ -39,6 +40,7 @@ def staged(
     stage = Stage(spec, evidence, Script(evidence / "script.jsonl", replaying=False), cluster)
     try:
         make_nodes(stage.scene("nodes"), simulated.nodes(nodes, room=room))
+        wait_for_scheduler(stage.scene("begins"), pod)
         yield stage, cluster
     finally:
         stage.reading.close()

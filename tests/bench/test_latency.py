@@ -15,10 +15,18 @@ from typing import Any
 
 import pytest
 
-from fixtures.loads import API_SERVER, ATTEMPT, CALLS, SCHEDULER, SLI, Loaded, creating_pods, load
-from fixtures.stage import Scene
+from fixtures.loads import (
+    API_SERVER,
+    ATTEMPT,
+    CALLS,
+    SCHEDULER,
+    SLI,
+    Loaded,
+    creating_pods,
+    load,
+    wait_for_scheduler,
+)
 from kubewitness.assets import DELAYED_SCHEDULER
-from kubewitness.clusters.api import pods
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.latency import arrivals
 from kubewitness.latency.distribution import MS_NS, Distribution, Repeatability
@@ -26,7 +34,6 @@ from kubewitness.latency.exposition import added
 from kubewitness.latency.queueing import expected_latencies
 from kubewitness.model.cluster import Setup
 from suites.latency.pods import pod
-from suites.states import is_bound
 from tests.bench.staged import staged
 
 _PAUSE_S = 2.0
@@ -121,7 +128,7 @@ def test_a_delay_of_the_scheduler_is_found_at_its_size(benchmark: Any, turns: in
                 for delay, found in medians.items():
                     if delay != "stock":
                         cluster.restart_scheduler(program, delay)
-                        _wait_for_scheduler(stage.scene(f"{delay} begins {turn}"))
+                        wait_for_scheduler(stage.scene(f"{delay} begins {turn}"), pod)
                     load(stage.scene(f"warm {delay} {turn}"), "warm", pod, 100)
                     loaded = load(
                         stage.scene(f"{delay} {turn}"), delay, pod, count,
@@ -131,7 +138,7 @@ def test_a_delay_of_the_scheduler_is_found_at_its_size(benchmark: Any, turns: in
                     found.append(loaded.between("intended", "bound").ms(50))
                 cluster.end("kube-scheduler")
                 cluster.restart("kube-scheduler")
-                _wait_for_scheduler(stage.scene(f"stock begins {turn}"))
+                wait_for_scheduler(stage.scene(f"stock begins {turn}"), pod)
 
     benchmark.pedantic(measure, rounds=1)
     least = statistics.median(medians["0ms"])
@@ -140,12 +147,6 @@ def test_a_delay_of_the_scheduler_is_found_at_its_size(benchmark: Any, turns: in
         if wanted := int(delay.removesuffix("ms") if delay != "stock" else 0):
             added_ms = statistics.median(found) - least
             benchmark.extra_info[f"found / injected, {delay}"] = round(added_ms / wanted, 3)
-
-
-def _wait_for_scheduler(scene: Scene) -> None:
-    namespace = scene.namespace()
-    scene.create(namespace, pod(namespace, "first"))
-    scene.wait(pods(namespace), "first", is_bound, what="the scheduler to bind a pod", within_s=60)
 
 
 _POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
