@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kubewitness.checks.selecting import node_of
 from kubewitness.model.observation import (
     ApiObject,
     ApiRequest,
@@ -124,7 +125,7 @@ class Chains:
                     self._stored(seen, each)
             case EtcdWatchEvent(type="PUT") if seen.kv.key.startswith(self._prefix):
                 chain = self._chain(seen.kv.key.removeprefix(self._prefix))
-                _first(chain, "rewatched" if _node(seen.kv.object) else "watched", seen)
+                _first(chain, "rewatched" if node_of(seen.kv.object) else "watched", seen)
 
     def intended(self, starts_ns: Mapping[str, int]) -> None:
         """When the creator meant to send each pod's POST. Pods that it did not create are forgotten."""
@@ -153,7 +154,7 @@ class Chains:
 
     def _stored(self, seen: EtcdResponse, operation: EtcdOperation) -> None:
         if operation.op == "put" and operation.key.startswith(self._prefix):
-            chain, node = self._chain(operation.key.removeprefix(self._prefix)), _node(operation.value)
+            chain, node = self._chain(operation.key.removeprefix(self._prefix)), node_of(operation.value)
             chain.node = chain.node or node
             _first(chain, "bound" if node else "stored", seen)
 
@@ -163,9 +164,9 @@ class Chains:
             return
         chain = self._chain(str(metadata["name"]))
         if seen.receiver.role == "kube-scheduler":
-            if not _node(seen.object):
+            if not node_of(seen.object):
                 _first(chain, "delivered", seen)
-        elif seen.request.headers.get("user-agent") == CLIENT and _node(seen.object):
+        elif seen.request.headers.get("user-agent") == CLIENT and node_of(seen.object):
             _first(chain, "told", seen)
             if is_running(seen.object):
                 _first(chain, "running", seen)
@@ -179,10 +180,6 @@ def _first(chain: Chain, link: str, seen: Observation) -> None:
 
 def _earlier(one: Link | None, other: Link | None) -> Link | None:
     return min((each for each in (one, other) if each), key=lambda each: each.time_ns, default=None)
-
-
-def _node(pod: ApiObject | None) -> str:
-    return str((pod or {}).get("spec", {}).get("nodeName", ""))
 
 
 def is_running(pod: ApiObject) -> bool:

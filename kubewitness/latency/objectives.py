@@ -24,7 +24,7 @@ WINDOW_NS = 300 * SECOND_NS
 _MUTATING = frozenset({"create", "update", "patch", "delete"})
 _READING = frozenset({"get", "list"})
 #: Nothing of these is stored, and what is not stored is excluded: they are questions in the form of objects.
-_VIRTUAL = ("reviews", "selfsubjectrulesreviews", "bindings")
+_VIRTUAL = "reviews"  # with which the names of all of them end
 #: Of a subresource these are connections or what a node says, not processing.
 _STREAMED = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 
@@ -49,7 +49,7 @@ def call(request: ApiRequest) -> Call | None:
     """What kind of call a request is; None for one that the objective excludes."""
     resource = "/".join(filter(None, (request.resource, request.subresource)))
     custom = request.group not in _GROUPS and not request.group.endswith(".k8s.io")
-    if custom or not resource or request.resource.endswith(_VIRTUAL[0]) or request.subresource in _STREAMED:
+    if custom or not resource or request.resource.endswith(_VIRTUAL) or request.subresource in _STREAMED:
         return None
     if request.verb in _MUTATING:
         return Call(resource, request.verb, "resource")
