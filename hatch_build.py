@@ -24,7 +24,7 @@ MODULES = [
             "api", "cbor", "content", "conversation", "decoder", "errors", "etcd", "etcd_messages",
             "etcd_services", "exchange", "fields", "grpc", "http1", "http2", "inflate", "memo", "opening",
             "packet", "protobuf", "scalars", "spans", "streams", "target", "tcp", "towards", "watch",
-            "witness",
+            "witness", "words",
         )
     ),
 ]  # fmt: skip

@@ -12,7 +12,9 @@ import struct
 from collections.abc import Callable
 from typing import BinaryIO, Final, NamedTuple, final
 
-_READ_BYTES: Final = 1 << 20
+from kubewitness.wire.words import big32, little32
+
+_READ_BYTES: Final = 1 << 16  # larger ones are mapped anew each time, which costs more than the reading
 _LARGEST_BLOCK: Final = 1 << 26
 _NS: Final = 1_000_000_000
 
@@ -68,9 +70,10 @@ class CaptureFile:
         self._data = b""
         self._at = 0
         self._before = 0  # bytes of the file before _data
-        self._order = ""
+        self._order, self._little = "", False
         self._words = [struct.Struct("")] * 6  # as many words of 32 bits each, in the file's byte order
         self._interfaces: list[_Interface] = []
+        self._link = 0  # of a pcap file
         self._fraction_ns = 0  # of a pcap file; 0: this is pcapng, or not known yet
 
     @property
@@ -131,8 +134,7 @@ class CaptureFile:
                     return False
                 self._speak(order)
                 self._fraction_ns = _PCAP[magic]
-                link = struct.unpack_from(order + "I", self._data, 20)[0] & 0xFFFF
-                self._interfaces = [_Interface(link, "", _NS, 0)]
+                self._link = struct.unpack_from(order + "I", self._data, 20)[0] & 0xFFFF
                 self._at = 24
                 return True
         if start != struct.pack("<I", SECTION):  # the same in either byte order
@@ -153,23 +155,28 @@ class CaptureFile:
         raise self._broken("a section has no byte order")
 
     def _speak(self, order: str) -> None:
-        self._order = order
+        self._order, self._little = order, order == "<"
         self._words = [struct.Struct(f"{order}{count}I") for count in range(6)]
 
     def _record(self) -> Packet | None:
         """The next packet of a pcap file."""
         if len(self._data) < self._at + 16 and not self._have(16):
             return None
-        seconds, fraction, size, wire = self._words[4].unpack_from(self._data, self._at)
+        at = self._at
+        size = little32(self._data, at + 8) if self._little else big32(self._data, at + 8)
         if size > _LARGEST_BLOCK:
             raise self._broken(f"wanted a packet's length, found {size}")
         if len(self._data) < self._at + 16 + size and not self._have(16 + size):
             return None
-        start = self._at + 16
-        data = self._data[start : start + size]
-        self._at = start + size
+        at, known = self._at, self._data
+        if self._little:
+            seconds, fraction, wire = little32(known, at), little32(known, at + 4), little32(known, at + 12)
+        else:
+            seconds, fraction, wire = big32(known, at), big32(known, at + 4), big32(known, at + 12)
+        self._at = at + 16 + size
         self.packets += 1
-        return Packet(seconds * _NS + fraction * self._fraction_ns, self._interfaces[0].link, data, wire, "")
+        time_ns = seconds * _NS + fraction * self._fraction_ns
+        return Packet(time_ns, self._link, known[at + 16 : self._at], wire, "")
 
     def _block(self, kind: int, start: int, end: int) -> Packet | None:
         order, data = self._order, self._data

@@ -5,64 +5,41 @@ from __future__ import annotations
 from collections import deque
 
 from kubewitness.wire.errors import DecodeError
-from kubewitness.wire.exchange import SWITCHING_PROTOCOLS, Exchange
+from kubewitness.wire.exchange import Exchange
 from kubewitness.wire.grpc import GRPC
-from kubewitness.wire.http1 import End, Head, MessageReader, Piece, Trailers
+from kubewitness.wire.http1 import End, Head, Piece, Trailers
 from kubewitness.wire.http2 import Headers
 from kubewitness.wire.spans import Span
 from kubewitness.wire.towards import Towards
 from kubewitness.wire.witness import Witness
 
-_LONGEST_UNASKED = 1 << 20
 #: Each is at most a frame of HTTP/2; servers that refuse a request say little.
 _MOST_EARLY_PARTS = 64
 
 
-class ApiConversation:
-    """HTTP/1.1: pairs requests and responses in order; a response is read once its request is complete."""
+class ApiMessages:
+    """HTTP/1.1: an exchange after the other."""
 
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
-        self._requests = MessageReader()
-        self._responses = MessageReader()
         self._asking = Exchange(witness, 1)
         self._asked: deque[Exchange] = deque()
-        self._over = False
 
-    def data(self, towards: Towards, payload: bytes, span: Span) -> None:
-        if self._over:
-            return
-        (self._requests if towards is Towards.SERVER else self._responses).append(payload, span)
-        self._advance()
+    def asks(self, part: Head | Piece | Trailers | End) -> None:
+        exchange = self._asking
+        if isinstance(part, End):
+            exchange.asked(part.span)
+            self._asked.append(exchange)
+            self._asking = Exchange(self._witness, exchange.number + 1)
+        else:
+            exchange.ask(part)
 
-    def end(self, towards: Towards) -> None:
-        if not self._over:
-            (self._requests if towards is Towards.SERVER else self._responses).close()
-            self._advance()
-
-    def _advance(self) -> None:
-        while (part := self._requests.next()) is not None:
-            if isinstance(part, End):
-                self._asking.asked(part.span)
-                self._asked.append(self._asking)
-                self._asking = Exchange(self._witness, self._asking.number + 1)
-            else:
-                self._asking.ask(part)
-        while self._asked and not self._over:
-            exchange = self._asked[0]
-            assert exchange.request is not None
-            answer = self._responses.next(exchange.request.method)
-            if answer is None:
-                return
-            if isinstance(answer, End):
-                status = exchange.answered(answer.span)
-                if status >= 200 or status == SWITCHING_PROTOCOLS:
-                    self._asked.popleft()
-                self._over = status == SWITCHING_PROTOCOLS
-            else:
-                exchange.answer(answer)
-        if self._responses.unread > _LONGEST_UNASKED and not self._asked:
-            raise DecodeError(f"the server said {self._responses.unread} bytes that nobody asked for")
+    def answers(self, part: Head | Piece | Trailers | End) -> None:
+        exchange = self._asked[0]
+        if not isinstance(part, End):
+            exchange.answer(part)
+        elif exchange.answered(part.span):
+            self._asked.popleft()
 
 
 class ApiStreams:

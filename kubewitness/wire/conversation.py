@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kubewitness.model.observation import Connection
-from kubewitness.wire.api import ApiConversation, ApiStreams
+from kubewitness.wire.api import ApiMessages, ApiStreams
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.etcd import EtcdConversation
+from kubewitness.wire.http1 import Http1Conversation
 from kubewitness.wire.http2 import Http2Conversation, Streams
 from kubewitness.wire.opening import Handler, Opening
 from kubewitness.wire.spans import Span
@@ -105,7 +106,7 @@ class Conversation:
     def _plain(self, protocol: str) -> Handler | None:
         """On a port of etcd HTTP/1.1 is its health and its metrics: nothing of the cluster's state."""
         if protocol == "http/1.1" and self.serves in (API, EITHER):
-            return ApiConversation(self.witness)
+            return Http1Conversation(ApiMessages(self.witness))
         if protocol == "h2" and self.serves:
             api, etcd = ApiStreams(self.witness), EtcdConversation(self.witness)
             readers: dict[str, Streams] = {API: api, ETCD: etcd, EITHER: ApiOrEtcd(api, etcd)}

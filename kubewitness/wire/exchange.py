@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kubewitness.model.observation import ApiObject, ApiRequest, ApiResponse, WatchEvent
 from kubewitness.wire.content import body_object, body_operations, holds_object
 from kubewitness.wire.errors import DecodeError
-from kubewitness.wire.http1 import Head, Piece, Trailers
+from kubewitness.wire.http1 import SWITCHING_PROTOCOLS, Head, Piece, Trailers
 from kubewitness.wire.inflate import Inflater, inflater_of
 from kubewitness.wire.spans import Span
 from kubewitness.wire.target import target
@@ -17,7 +17,6 @@ from kubewitness.wire.towards import Towards
 from kubewitness.wire.watch import WatchStream
 from kubewitness.wire.witness import Witness
 
-SWITCHING_PROTOCOLS = 101
 #: Far above what etcd holds of one object, and above the longest list that is answered in one piece.
 _LARGEST_OBJECT = 128 << 20
 
@@ -180,25 +179,26 @@ class Exchange:
         else:
             self._answering.add(part)
 
-    def answered(self, span: Span | None = None) -> int:
-        """The answer is complete. Returns its status; after one below 200, but for 101, another follows."""
+    def answered(self, span: Span | None = None) -> bool:
+        """The answer is complete. Returns whether it is the last one: an interim one has another after it."""
         message = self._answering
         if message is None:
             raise DecodeError("a response ended before it began")
         if span:
             message.extend(span)
-        status = int(message.head.parts[1])
+        status = message.head.parts[1]
+        final = status >= "200" or status == SWITCHING_PROTOCOLS
         if self._is_watch:
             if self._watch is not None and self._watch.within_event:
                 why = f"the watch of {self._known.path} ended within an event"
                 self._undecoded(Towards.CLIENT, message.span, why)
             self._watch = None
-        elif status >= 200 or status == SWITCHING_PROTOCOLS:
+        elif final:
             self._respond(message, message.body())
         if status == SWITCHING_PROTOCOLS:
             self._witness.upgraded_to = message.head.headers.get("upgrade", "unknown")
         self._answering = None
-        return status
+        return final
 
     @property
     def _known(self) -> ApiRequest:

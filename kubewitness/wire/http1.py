@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Final, final
+from collections import deque
+from typing import Final, Protocol, final
 
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.spans import Span, SpanBuffer
+from kubewitness.wire.towards import Towards
 
+SWITCHING_PROTOCOLS: Final = "101"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
 
 #: Go's servers refuse larger headers.
 _LONGEST_HEAD: Final = 1 << 20
+_LONGEST_UNASKED: Final = 1 << 20
 _LONGEST_LINE: Final = 4096
 _LONGEST_KNOWN: Final = 256
+_LONGEST_LENGTH: Final = 15
 _MOST_TRAILERS: Final = 100
 
 _SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,12})\s*(?:;|$)")
 _STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
-_DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 
 
 @final
@@ -86,7 +89,7 @@ class MessageReader:
         self._searched = 0  # bytes known not to begin the line end that is sought
         self._last: Span | None = None  # of the bytes read last
         self._ends = False  # what was read last was the end of a message
-        self._trailers: list[str] = []
+        self._trailers: list[bytes] = []
         self._closed = False
 
     @property
@@ -110,12 +113,12 @@ class MessageReader:
         while True:
             if self._ends and self._last is not None:
                 if self._trailers:
-                    lines, self._trailers = self._trailers, []
-                    return Trailers(_headers(lines), self._last)
+                    fields, self._trailers = b"\r\n".join(self._trailers), []
+                    return Trailers(_headers(fields), self._last)
                 self._ends = False
                 return End(self._last)
             if self._state == _HEAD:
-                return self._head(answered)
+                return self._head(answered) if len(self._buffer) else None
             if self._state <= _UNTIL_CLOSE:
                 return self._piece()
             line = self._until(b"\r\n", _LONGEST_LINE)
@@ -137,7 +140,7 @@ class MessageReader:
         elif not line:
             self._state, self._ends = _HEAD, True
         else:
-            self._trailers.append(line.decode("latin-1"))
+            self._trailers.append(line)
             if len(self._trailers) > _MOST_TRAILERS:
                 raise DecodeError(f"more than {_MOST_TRAILERS} trailers behind a body")
 
@@ -175,36 +178,32 @@ class MessageReader:
         return Piece(data, self._last)
 
     def _head(self, answered: str) -> Head | None:
-        raw = b""
-        while not raw:
-            found = self._until(b"\r\n\r\n", _LONGEST_HEAD)
-            if found is None:
+        start = b""
+        while not start:  # an empty line is tolerated before a message (RFC 9112, 2.2)
+            head = self._until(b"\r\n\r\n", _LONGEST_HEAD)
+            if head is None:
                 return None
-            raw = found[:-4]
-            while raw.startswith(b"\r\n"):  # tolerated before a message by RFC 9112, 2.2
-                raw = raw[2:]
+            while head.startswith(b"\r\n"):
+                head = head[2:]
+            start, _, fields = head.partition(b"\r\n")
         assert self._last is not None
-        start, *lines = str(raw, "latin-1").split("\r\n")
-        first, _, rest = start.partition(" ")
-        second, _, third = rest.partition(" ") if answered else rest.rpartition(" ")
-        if not (first if answered else third).startswith("HTTP/1.") or (
-            answered and not _STATUS.fullmatch(second)
-        ):
-            raise DecodeError(f"wanted a start line of HTTP/1.1, found {start!r:.80}")
-        headers = _headers(lines)
-        self._frame_body(answered, second, headers)
-        return Head((first, second, third), headers, self._last)
+        fields = fields[:-4]
+        if answered:
+            parts, headers = _status_line(start), _headers(fields)
+        else:
+            parts, headers = _request_line(start), _request_headers(fields)
+        self._frame_body(answered, parts[1], headers)
+        return Head(parts, headers, self._last)
 
     def _frame_body(self, answered: str, status: str, headers: dict[str, str]) -> None:
         """Decide where the body ends (RFC 9112, 6.3)."""
         length = headers.get("content-length", "")
-        bodiless = answered == "HEAD" or status.startswith("1") or status in ("204", "304")
-        if answered and bodiless:
+        if answered and (answered == "HEAD" or status < "200" or status in ("204", "304")):
             self._ends = True
-        elif headers.get("transfer-encoding", "").lower().endswith("chunked"):
+        elif "transfer-encoding" in headers and headers["transfer-encoding"].lower().endswith("chunked"):
             self._state = _CHUNK_SIZE
         elif length:
-            if not _DIGITS.fullmatch(length):
+            if len(length) > _LONGEST_LENGTH or not length.isdecimal():  # latin-1 has no decimals but 0 to 9
                 raise DecodeError(f"wanted a Content-Length, found {length!r:.40}")
             self._left = int(length)
             self._ends = self._left == 0
@@ -215,20 +214,146 @@ class MessageReader:
             self._ends = True
 
 
-def _header(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
+class Messages(Protocol):
+    """Who reads a connection's messages, part after part."""
+
+    def asks(self, part: Head | Piece | Trailers | End) -> None:
+        """The next part of the requests."""
+
+    def answers(self, part: Head | Piece | Trailers | End) -> None:
+        """The next part of the answers to the earliest request that is not answered yet."""
+
+
+class Http1Conversation:
+    """Pairs requests and responses in order: a response is read once its request is complete."""
+
+    def __init__(self, messages: Messages) -> None:
+        self._asks, self._answers = messages.asks, messages.answers
+        self._requests = MessageReader()
+        self._responses = MessageReader()
+        self._method = ""  # of the request that was read last
+        self._asked: deque[str] = deque()  # the methods of those that are not answered
+        self._status = ""  # of the response that was read last
+        self._over = False
+
+    def data(self, towards: Towards, payload: bytes, span: Span) -> None:
+        if self._over:
+            return
+        if towards is Towards.SERVER:
+            self._requests.append(payload, span)
+            self._read_requests()
+        else:
+            self._responses.append(payload, span)
+        if self._asked:
+            self._read_responses()
+        elif self._responses.unread > _LONGEST_UNASKED:
+            raise DecodeError(f"the server said {self._responses.unread} bytes that nobody asked for")
+
+    def end(self, towards: Towards) -> None:
+        if self._over:
+            return
+        if towards is Towards.SERVER:
+            self._requests.close()
+            self._read_requests()
+        else:
+            self._responses.close()
+        if self._asked:
+            self._read_responses()
+
+    def _read_requests(self) -> None:
+        while (part := self._requests.next()) is not None:
+            if isinstance(part, Head):
+                self._method = part.parts[0]
+            elif isinstance(part, End):
+                self._asked.append(self._method)
+            self._asks(part)
+
+    def _read_responses(self) -> None:
+        """After an interim one another follows (RFC 9110, 15.2); after an upgrade it is another protocol."""
+        while self._asked:
+            part = self._responses.next(self._asked[0])
+            if part is None:
+                return
+            if isinstance(part, Head):
+                self._status = part.parts[1]
+            elif isinstance(part, End):
+                self._over = self._status == SWITCHING_PROTOCOLS
+                if self._over or self._status >= "200":
+                    self._asked.popleft()
+            self._answers(part)
+            if self._over:
+                return
+
+
+_Parts = tuple[str, str, str]
+#: Most lines of a head are those of one before it, and so is a request but for its first line if it has no
+#: body. Nobody changes what was given out.
+_KNOWN: Final[dict[bytes, tuple[str, str]]] = {}
+_KNOWN_STATUS: Final[dict[bytes, _Parts]] = {}
+_KNOWN_REQUESTS: Final[dict[bytes, dict[str, str]]] = {}
+_MOST_KNOWN: Final = 1024
+
+
+def _request_line(line: bytes) -> _Parts:
+    method, _, rest = line.decode("latin-1").partition(" ")
+    target, _, version = rest.rpartition(" ")
+    if not version.startswith("HTTP/1."):
+        raise DecodeError(f"wanted a request's start line of HTTP/1.1, found {line[:80]!r}")
+    return method, target, version
+
+
+def _status_line(line: bytes) -> _Parts:
+    known = _KNOWN_STATUS.get(line)
+    if known is not None:
+        return known
+    version, _, rest = line.decode("latin-1").partition(" ")
+    status, _, reason = rest.partition(" ")
+    if not version.startswith("HTTP/1.") or not _STATUS.fullmatch(status):
+        raise DecodeError(f"wanted a response's start line of HTTP/1.1, found {line[:80]!r}")
+    if len(_KNOWN_STATUS) < _MOST_KNOWN and len(line) < _LONGEST_KNOWN:
+        _KNOWN_STATUS[line] = version, status, reason
+    return version, status, reason
+
+
+def _header(line: bytes) -> tuple[str, str]:
+    name, colon, value = line.decode("latin-1").partition(":")
     if not colon:
         raise DecodeError(f"wanted a header, found {line!r:.80}")
-    return name.strip().lower(), value.strip()
+    found = name.strip().lower(), value.strip()
+    if len(line) < _LONGEST_KNOWN:
+        if len(_KNOWN) == _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[line] = found
+    return found
 
 
-#: Most lines of a head are those of the one before it.
-_known_header = lru_cache(maxsize=1024)(_header)
+def _request_headers(fields: bytes) -> dict[str, str]:
+    known = _KNOWN_REQUESTS.get(fields)
+    if known is not None:
+        return known
+    headers = _headers(fields)
+    if "content-length" not in headers and len(fields) < 4 * _LONGEST_KNOWN:
+        if len(_KNOWN_REQUESTS) == _MOST_KNOWN:
+            _KNOWN_REQUESTS.clear()
+        _KNOWN_REQUESTS[fields] = headers
+    return headers
 
 
-def _headers(lines: list[str]) -> dict[str, str]:
+def _headers(fields: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
+    if not fields:
+        return headers
+    lines = fields.split(b"\r\n")
     for line in lines:
-        name, value = _known_header(line) if len(line) < _LONGEST_KNOWN else _header(line)
+        known = _KNOWN.get(line)
+        name, value = known if known is not None else _header(line)
+        headers[name] = value
+    return headers if len(headers) == len(lines) else _joined_headers(lines)
+
+
+def _joined_headers(lines: list[bytes]) -> dict[str, str]:
+    """The same, where a name comes more than once (RFC 9110, 5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in map(_header, lines):
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers

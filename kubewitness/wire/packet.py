@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import struct
 from typing import Final, final
 
 from kubewitness.model.observation import Endpoint
+from kubewitness.wire.words import big16, big32
 
 FIN: Final = 0x01
 SYN: Final = 0x02
@@ -14,15 +14,8 @@ RST: Final = 0x04
 ACK: Final = 0x10
 
 _TCP: Final = 6
-#: Nearly every packet is Ethernet, IPv4 without options, and TCP. Of such a one: what Ethernet carries, the
-#: version and length of IPv4's header, its length, a fragment's place, the protocol, the key, TCP's numbers.
-_USUAL: Final = struct.Struct("!12xHBxHxxHxB2x12sIIBB")
-_USUAL_BYTES: Final = 14 + 20 + 20
-_IPV4_TYPE: Final = 0x0800
 _FIVE_WORDS: Final = 0x45
-_FRAGMENT: Final = 0x3FFF  # more of it, or its place
-#: Sequence number, acknowledgement, length of the header in the upper half of a byte, and flags.
-_NUMBERS: Final = struct.Struct("!IIBB")
+_MORE_OR_PLACE: Final = 0x3F  # of a fragment, in the upper half
 #: LINKTYPE values of capture files.
 ETHERNET: Final = 1
 #: Linux' cooked captures, as of the interface `any`: the places of the protocol and of the packet.
@@ -60,12 +53,19 @@ def segment(frame: bytes, link: int = ETHERNET) -> Segment | None:
     """The TCP segment in a frame of a link type; None for anything else, and for IP fragments."""
     if link == ETHERNET:
         captured = len(frame)
-        if captured >= _USUAL_BYTES:
-            kind, ip, length, fragment, protocol, key, seq, ack, words, flags = _USUAL.unpack_from(frame)
-            if kind == _IPV4_TYPE and ip == _FIVE_WORDS and protocol == _TCP and not fragment & _FRAGMENT:
-                end = 14 + length if length else captured
-                cut = end - captured if end > captured else 0
-                return Segment(key, seq, ack, flags, frame[34 + (words >> 4) * 4 : end], cut)
+        if (  # nearly every packet: IPv4 without options, not fragmented
+            captured >= 54
+            and frame[14] == _FIVE_WORDS
+            and frame[12] == 8
+            and frame[13] == 0
+            and frame[23] == _TCP
+            and frame[21] == 0
+            and not frame[20] & _MORE_OR_PLACE
+        ):
+            end = 14 + (big16(frame, 16) or captured - 14)
+            cut = end - captured if end > captured else 0
+            payload = frame[34 + (frame[46] >> 4) * 4 : end]
+            return Segment(frame[26:38], big32(frame, 38), big32(frame, 42), frame[47], payload, cut)
         at = 12
         while frame[at : at + 2] in _VLAN_TYPES:
             at += 4
@@ -92,17 +92,17 @@ def segment(frame: bytes, link: int = ETHERNET) -> Segment | None:
 def _ipv4(frame: bytes, at: int) -> Segment | None:
     if len(frame) < at + 20 or frame[at + 9] != _TCP:
         return None
-    if (frame[at + 6] & 0x3F) or frame[at + 7]:  # more fragments, or not the first one
+    if (frame[at + 6] & _MORE_OR_PLACE) or frame[at + 7]:  # more fragments, or not the first one
         return None
     # The kernel leaves the length 0 when an offloaded packet is too long for the field.
-    length = (frame[at + 2] << 8 | frame[at + 3]) or len(frame) - at
+    length = big16(frame, at + 2) or len(frame) - at
     return _tcp(frame, at + (frame[at] & 15) * 4, at + length, frame[at + 12 : at + 20])
 
 
 def _ipv6(frame: bytes, at: int) -> Segment | None:
     if len(frame) < at + 40:
         return None
-    length = frame[at + 4] << 8 | frame[at + 5]
+    length = big16(frame, at + 4)
     end = at + 40 + length if length else len(frame)
     following, body = frame[at + 6], at + 40
     while following in _IPV6_EXTENSIONS and body + 8 <= len(frame):
@@ -116,11 +116,10 @@ def _tcp(frame: bytes, at: int, end: int, addresses: bytes) -> Segment | None:
     captured = len(frame)
     if captured < at + 20:
         return None
-    seq, ack, words, flags = _NUMBERS.unpack_from(frame, at + 4)
-    payload = frame[at + (words >> 4) * 4 : end]
-    return Segment(
-        addresses + frame[at : at + 4], seq, ack, flags, payload, end - captured if end > captured else 0
-    )
+    payload = frame[at + (frame[at + 12] >> 4) * 4 : end]
+    cut = end - captured if end > captured else 0
+    key = addresses + frame[at : at + 4]
+    return Segment(key, big32(frame, at + 4), big32(frame, at + 8), frame[at + 13], payload, cut)
 
 
 def reverse(key: bytes) -> bytes:

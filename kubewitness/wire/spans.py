@@ -41,59 +41,84 @@ class Span:
         return Span(first.first_frame, first.first_ns, last.last_frame, last.last_ns)
 
 
+_NOWHERE: Final = Span(0, 0, 0, 0)
+
+
 class SpanBuffer:
     """A queue of bytes. Every operation costs what it touches, however much waits behind.
 
-    What is appended while nothing waits is kept as it is, so most bytes are never copied.
+    Nearly all that is appended finds nothing waiting. It is kept as it is, and cut where it is taken.
     """
 
-    __slots__ = ("_base", "_data", "_spans", "_start")
+    __slots__ = ("_base", "_data", "_end", "_joined", "_span", "_spans", "_start")
 
     def __init__(self) -> None:
-        self._data: bytes | bytearray = b""
-        self._start = 0  # of the unread bytes in _data
-        self._base = 0  # stream offset of _data[0]
-        self._spans: deque[tuple[int, Span]] = deque()  # (end offset in the stream, span)
+        self._data = b""  # one part alone, whose span is _span
+        self._span = _NOWHERE
+        self._joined: bytearray | None = None  # instead, as long as anything waits: several parts
+        self._spans: deque[tuple[int, Span]] = deque()  # of those (end offset since they were joined, span)
+        self._base = 0  # offset of _joined[0]
+        self._start = 0  # of the unread bytes in either
+        self._end = 0
 
     def __len__(self) -> int:
-        return len(self._data) - self._start
+        return self._end - self._start
 
     def append(self, data: bytes, span: Span) -> None:
         if not data:
             return
-        if self._start == len(self._data):
-            self._forget(self._start)
-            self._data = data
+        if self._start == self._end:
+            self._data, self._span, self._start, self._end = data, span, 0, len(data)
         else:
-            if not isinstance(self._data, bytearray):
-                self._forget(self._start)
-                self._data = bytearray(self._data)
-            self._data += data
-        self._spans.append((self._base + len(self._data), span))
+            self._join(data, span)
 
     def find(self, wanted: bytes, start: int = 0) -> int:
         """Where ``wanted`` begins, counted from the first unread byte; -1 if nowhere after ``start``."""
-        at = self._data.find(wanted, self._start + start)
+        if self._joined is None:
+            at = self._data.find(wanted, self._start + start)
+        else:
+            at = self._joined.find(wanted, self._start + start)
         return at if at < 0 else at - self._start
 
     def peek(self, count: int) -> bytes:
-        return bytes(self._data[self._start : self._start + count])
+        if self._joined is None:
+            return self._data[self._start : self._start + count]
+        return bytes(self._joined[self._start : self._start + count])
 
     def take(self, count: int) -> tuple[bytes, Span]:
         """The next ``count`` bytes (at least one, at most ``len``) and where they came from."""
-        end = self._start + count
-        taken = bytes(self._data[self._start : end])
+        start = self._start
+        end = start + count
+        if self._joined is not None:
+            return self._take_joined(self._joined, end)
+        taken = self._data[start:end]
         self._start = end
-        span = self._consume(self._base + end)
-        if end == len(self._data) or (end > _COMPACT_AT and end * 2 > len(self._data)):
-            self._forget(end)
-        return taken, span
+        if end == self._end:
+            self._data = b""  # a connection may say nothing more for long
+            self._start = self._end = 0
+        return taken, self._span
 
-    def _forget(self, count: int) -> None:
-        """Drops bytes that were taken."""
-        self._data = b"" if count == len(self._data) else self._data[count:]
-        self._base += count
-        self._start = 0
+    def _join(self, data: bytes, span: Span) -> None:
+        if self._joined is None:
+            self._joined = bytearray(self._data[self._start :])
+            self._data = b""
+            self._base, self._start, self._end = 0, 0, len(self._joined)
+            self._spans.append((self._end, self._span))
+        self._joined += data
+        self._end += len(data)
+        self._spans.append((self._base + self._end, span))
+
+    def _take_joined(self, joined: bytearray, end: int) -> tuple[bytes, Span]:
+        taken = bytes(memoryview(joined)[self._start : end])
+        span = self._consume(self._base + end)
+        self._start = end
+        if end == self._end:
+            self.clear()
+        elif end > _COMPACT_AT and end * 2 > self._end:
+            del joined[:end]
+            self._base += end
+            self._start, self._end = 0, self._end - end
+        return taken, span
 
     def _consume(self, end: int) -> Span:
         spans = self._spans
@@ -107,5 +132,6 @@ class SpanBuffer:
         return span
 
     def clear(self) -> None:
-        self._forget(len(self._data))
+        self._data, self._joined = b"", None
+        self._start = self._end = 0
         self._spans.clear()

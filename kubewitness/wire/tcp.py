@@ -7,7 +7,6 @@ is never filled with anything but the bytes that were sent.
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,7 +15,8 @@ from kubewitness.wire.packet import ACK, FIN, RST, SYN, Segment, reverse, source
 from kubewitness.wire.spans import Span
 from kubewitness.wire.towards import Towards
 
-#: Bytes kept of one direction to compare what is sent again with: more than is usually in flight.
+#: Bytes kept of one direction to compare what is sent again with, at least, and about twice as many at most:
+#: more than is usually in flight.
 MAX_COMPARED: Final = 1 << 15
 #: Acknowledgements of bytes that were not captured, until these count as lost. A capture that was made up of
 #: several queues or ports has packets in another order than they had, so the bytes may be late.
@@ -128,7 +128,7 @@ class Direction:
         self.ended = False
         self.waiting: list[tuple[int, int, int, bytes]] = []  # (offset, frame, time_ns, payload)
         self.waiting_bytes = 0
-        self.recent: deque[tuple[int, bytes]] = deque()  # (offset, payload) of what was delivered
+        self.recent: list[bytes] = []  # the payloads that were delivered last
         self.recent_bytes = 0
         self.acked = 0  # sequence number that the peer has acknowledged, while ``patience`` is not 0
         self.patience = 0  # acknowledgements to come until what they say is missing counts as lost
@@ -196,29 +196,37 @@ class Direction:
 
     def _deliver(self, payload: bytes, span: Span) -> None:
         size = len(payload)
-        self.recent.append((self.count, payload))
+        self.recent.append(payload)
         self.recent_bytes += size
-        while self.recent_bytes > MAX_COMPARED:
-            oldest = len(self.recent[0][1])
-            if self.recent_bytes - oldest <= MAX_COMPARED:
-                break
-            self.recent_bytes -= oldest
-            self.recent.popleft()
+        if self.recent_bytes > 2 * MAX_COMPARED:
+            self._thin_out()
         self.next = (self.next + size) & _MASK
         self.count += size
         if self.patience:
             self._catch_up()
         self.flow.consumer.data(self.towards, payload, span)
 
+    def _thin_out(self) -> None:
+        dropped = 0
+        for oldest in self.recent:
+            if self.recent_bytes - len(oldest) < MAX_COMPARED:
+                break
+            self.recent_bytes -= len(oldest)
+            dropped += 1
+        del self.recent[:dropped]
+
     def _contradicts(self, offset: int, payload: bytes) -> bool:
         """Whether bytes that were sent again are others. Which of them the receiver took is not known."""
-        for start, known in self.recent:
-            low, high = max(start, offset), min(start + len(known), offset + len(payload))
+        start = self.count - self.recent_bytes
+        for known in self.recent:
+            end = start + len(known)
+            low, high = max(start, offset), min(end, offset + len(payload))
             if low < high and known[low - start : high - start] != payload[low - offset : high - offset]:
                 self.flow.give_up(
                     f"bytes to the {self.towards.value} from offset {low} on were sent twice, and differ"
                 )
                 return True
+            start = end
         return False
 
     def _keep(self, ahead: int, payload: bytes, frame: int, time_ns: int) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 from kubewitness.capture.files import CaptureFile
 from kubewitness.model.observation import UNKNOWN
 from kubewitness.wire.decoder import Decoder
-from kubewitness.wire.http1 import Head, MessageReader, Piece
+from kubewitness.wire.http1 import End, Head, Http1Conversation, Piece, Trailers
 from kubewitness.wire.spans import Span
 from kubewitness.wire.tcp import Reassembler
 from kubewitness.wire.tls import KeyLog, TlsConversation
@@ -23,50 +22,45 @@ class _Http:
 
     def __init__(self, told: list[Message]) -> None:
         self._told = told
-        self._requests, self._responses = MessageReader(), MessageReader()
-        self._asked: deque[str] = deque()
-        self._request: Head | None = None
-        self._response: Head | None = None
+        self._request = self._response = ("", "", "")
         self._request_body: list[bytes] = []
         self._response_body: list[bytes] = []
 
-    def data(self, towards: Towards, payload: bytes, span: Span) -> None:
-        if towards is Towards.SERVER:
-            self._requests.append(payload, span)
-            while (part := self._requests.next()) is not None:
-                if isinstance(part, Piece):
-                    self._request_body.append(part.data)
-                elif isinstance(part, Head):
-                    self._request = part
-                elif self._request:
-                    method, path, _ = self._request.parts
-                    self._told.append(Message(method, path, 0, b"".join(self._request_body)))
-                    self._asked.append(method)
-                    self._request_body = []
-        else:
-            self._responses.append(payload, span)
-        while self._asked and (answer := self._responses.next(self._asked[0])) is not None:
-            if isinstance(answer, Piece):
-                self._response_body.append(answer.data)
-            elif isinstance(answer, Head):
-                self._response = answer
-            elif self._response:
-                body = b"".join(self._response_body)
-                self._told.append(Message("", "", int(self._response.parts[1]), body))
-                self._asked.popleft()
-                self._response_body = []
+    def asks(self, part: Head | Piece | Trailers | End) -> None:
+        if isinstance(part, Piece):
+            self._request_body.append(part.data)
+        elif isinstance(part, Head):
+            self._request, self._request_body = part.parts, []
+        elif isinstance(part, End):
+            method, path, _ = self._request
+            self._told.append(Message(method, path, 0, b"".join(self._request_body)))
+
+    def answers(self, part: Head | Piece | Trailers | End) -> None:
+        if isinstance(part, Piece):
+            self._response_body.append(part.data)
+        elif isinstance(part, Head):
+            self._response, self._response_body = part.parts, []
+        elif isinstance(part, End):
+            self._told.append(Message("", "", int(self._response[1]), b"".join(self._response_body)))
+
+
+class _Connection:
+    """The bench's bodies all have a length, and no byte is missing."""
+
+    def __init__(self, told: list[Message]) -> None:
+        self.data = Http1Conversation(_Http(told)).data
 
     def end(self, towards: Towards) -> None:
-        """The bench's bodies all have a length."""
+        """Nothing hangs on it."""
 
     def abort(self) -> None:
-        """Nor are bytes missing."""
+        """Nor on this."""
 
 
 def http(capture: Path) -> list[Message]:
     """File, packets, streams, messages: as much as the peers do."""
     told: list[Message] = []
-    reassemble(capture, Reassembler(frozenset({API}), lambda _: _Http(told)))
+    reassemble(capture, Reassembler(frozenset({API}), lambda _: _Connection(told)))
     return told
 
 
@@ -74,21 +68,9 @@ def http_of_messages(messages: list[tuple[bool, bytes]]) -> list[Message]:
     """From where dpkt begins: (is a request, bytes)."""
     told: list[Message] = []
     span = Span(1, 0, 1, 0)
-    readers = {True: MessageReader(), False: MessageReader()}
+    said = Http1Conversation(_Http(told)).data
     for of_client, data in messages:
-        reader = readers[of_client]
-        reader.append(data, span)
-        head: Head | None = None
-        body: list[bytes] = []
-        while (part := reader.next("" if of_client else "GET")) is not None:
-            if isinstance(part, Head):
-                head, body = part, []
-            elif isinstance(part, Piece):
-                body.append(part.data)
-            elif head is not None:
-                first, second, _ = head.parts
-                parts = (first, second, 0) if of_client else ("", "", int(second))
-                told.append(Message(*parts, b"".join(body)))
+        said(Towards.SERVER if of_client else Towards.CLIENT, data, span)
     return told
 
 
