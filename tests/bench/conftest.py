@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="that many clusters of each kind, for what starting and being observed cost; each takes 30 s",
+        help="that many turns of each kind, for what starting and being observed cost; each takes 20 to 30 s",
     )
     parser.addoption(
         "--size",
