@@ -22,6 +22,8 @@ MAGIC = b"\xd9\xd9\xf7"
 
 #: Of lists, maps and tags within each other; objects of Kubernetes have some twenty at most.
 _DEEPEST = 200
+#: Of an item that only has to be passed over: so that it costs no more than one event.
+_DEEPEST_PASSED = 1 << 16
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = range(8)
 _INDEFINITE = -1
@@ -184,17 +186,31 @@ def _moment(seconds: Any) -> str:
 
 
 class Sequence:
-    """Finds where each data item of a CBOR sequence (RFC 8742) ends, whatever the borders of its pieces."""
+    """Finds where each data item of a CBOR sequence (RFC 8742) ends, whatever the borders of its pieces.
 
-    def __init__(self) -> None:
+    What an item says does not matter. ``damage`` tells, once there is some, why nobody can know where the
+    next one begins: a byte that begins no item, or a string or a list that claims more than ``largest``.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self.damage = ""
+        self._largest = largest
         self._cut_off = b""  # the beginning of a head
         self._skipped = 0  # bytes of a string that are still to come
         self._open: list[int] = []  # items that the lists and maps around still lack
         self._length = 0  # of the current item, so far
 
     def feed(self, data: bytes) -> list[int]:
-        """The lengths of the items that ``data`` completes."""
-        ended = []
+        """The lengths of the items that ``data`` completes; of those behind ``damage``, none."""
+        ended: list[int] = []
+        if not self.damage:
+            try:
+                self._find(data, ended)
+            except DecodeError as error:
+                self.damage = str(error)
+        return ended
+
+    def _find(self, data: bytes, ended: list[int]) -> None:
         data, at = self._cut_off + data, 0
         self._length -= len(self._cut_off)
         self._cut_off, begun = b"", 0
@@ -215,7 +231,6 @@ class Sequence:
                 ended.append(self._length + at - begun)
                 self._length, begun = 0, at
         self._length += len(data) - begun
-        return ended
 
     def _enters(self, major: int, argument: int) -> bool:
         """Whether the head of an item is the end of the outermost one, too."""
@@ -223,6 +238,8 @@ class Sequence:
             if major == _SIMPLE:
                 return self._breaks()
             return self._descends(_INDEFINITE)
+        if major in (_BYTES, _TEXT, _LIST, _MAP) and argument > self._largest:
+            raise DecodeError(f"a part of CBOR claims {argument} bytes or items, more than {self._largest}")
         if major in (_LIST, _MAP) and argument:
             return self._descends(argument * 2 if major == _MAP else argument)
         if major in (_BYTES, _TEXT) and argument:
@@ -231,8 +248,8 @@ class Sequence:
         return major != _TAG and self._completes()
 
     def _descends(self, items: int) -> bool:
-        if len(self._open) >= _DEEPEST:
-            raise DecodeError(f"CBOR is nested more than {_DEEPEST} deep")
+        if len(self._open) >= _DEEPEST_PASSED:
+            raise DecodeError(f"CBOR is nested more than {_DEEPEST_PASSED} deep")
         self._open.append(items)
         return False
 

@@ -242,13 +242,22 @@ class Exchange:
         self._respond(message, _NO_BODY._replace(why=why))
 
     def _watched(self, piece: Piece) -> None:
+        """Damage ends what is read of this watch, and nothing else: its message has borders of its own."""
         if self._watch is None:
             return
         self._watch.append(piece)
-        for data, span in self._watch.frames():
+        try:
+            self._tell_events(self._watch)
+        except DecodeError as error:
+            self._watch = None
+            why = f"the watch of {self._known.path} is not read behind event {self._position}: {error}"
+            self._undecoded(Towards.CLIENT, piece.span, why)
+
+    def _tell_events(self, watch: WatchStream) -> None:
+        for data, span in watch.frames():
             self._position += 1
             try:
-                kind, found = self._watch.event(data)
+                kind, found = watch.event(data)
             except DecodeError as error:
                 why = f"event {self._position} of the watch of {self._known.path}: {error}"
                 self._undecoded(Towards.CLIENT, span, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from kubewitness.wire.errors import DecodeError
 
@@ -23,19 +24,24 @@ class Inflater:
 
     def feed(self, data: bytes) -> bytes:
         """What ``data`` adds to the output."""
-        plain = b""
+        return b"".join(self.pieces(data))
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """The same, member by member, so that what comes before damage is not lost. Take all of them."""
+        size, total = len(data), 0
         while data:
             if self._member.eof:
                 self._member = zlib.decompressobj(wbits=31)
             try:
-                plain += self._member.decompress(data, _LARGEST)
+                plain = self._member.decompress(data, _LARGEST)
             except zlib.error as error:
                 raise DecodeError(f"gzip data is damaged: {error}") from error
-            if self._member.unconsumed_tail or len(plain) > _LARGEST:
-                raise DecodeError(f"{len(data)} bytes of gzip hold more than {_LARGEST} bytes")
+            total += len(plain)
+            if self._member.unconsumed_tail or total > _LARGEST:
+                raise DecodeError(f"{size} bytes of gzip hold more than {_LARGEST} bytes")
             data = self._member.unused_data
-        self.complete = self._member.eof
-        return plain
+            self.complete = self._member.eof
+            yield plain
 
 
 def inflater_of(encoding: str) -> Inflater | None:

@@ -20,14 +20,18 @@ _LARGEST_EVENT = 64 << 20
 
 
 class WatchStream:
-    """Cuts events from body pieces, whatever the borders of the pieces are."""
+    """Cuts events from body pieces, whatever the borders of the pieces are.
+
+    An event that is damaged is one of ``frames`` like any other, as long as it is known where it ends. Where
+    that is not known any more, ``frames`` raises DecodeError behind the last event that is whole.
+    """
 
     def __init__(self, content_type: str, encoding: str) -> None:
         self._buffer = SpanBuffer()
         self._inflater = Inflater() if encoding == "gzip" else None
         self._absorbed: Span | None = None  # of compressed bytes that have given nothing yet
         self._searched = 0
-        self._items = Sequence()
+        self._items = Sequence(_LARGEST_EVENT)
         self._ends: deque[int] = deque()  # the lengths of the CBOR items that have arrived
         kind = media_type(content_type)
         if kind not in (JSON, PROTOBUF, CBOR_SEQUENCE) or encoding not in ("", "gzip"):
@@ -36,6 +40,7 @@ class WatchStream:
                 f"a watch in {what} cannot be read, only JSON, protobuf and CBOR, plain or in gzip"
             )
         self._kind = kind
+        self._damage = ""
 
     @property
     def within_event(self) -> bool:
@@ -43,14 +48,24 @@ class WatchStream:
         return len(self._buffer) > 0 or (self._inflater is not None and not self._inflater.complete)
 
     def append(self, piece: Piece) -> None:
-        data, span = piece.data, piece.span
-        if self._inflater is not None:
-            data = self._inflater.feed(data)
-            span = self._absorbed.join(span) if self._absorbed else span
-            self._absorbed = None if data else span
+        if self._inflater is None:
+            self._add(piece.data, piece.span)
+            return
+        span = self._absorbed.join(piece.span) if self._absorbed else piece.span
+        self._absorbed = span
+        try:
+            for data in self._inflater.pieces(piece.data):
+                if data:
+                    self._absorbed = None
+                    self._add(data, span)
+        except DecodeError as error:
+            self._damage = self._damage or str(error)
+
+    def _add(self, data: bytes, span: Span) -> None:
         self._buffer.append(data, span)
         if self._kind == CBOR_SEQUENCE:
             self._ends.extend(self._items.feed(data))
+            self._damage = self._damage or self._items.damage
 
     def frames(self) -> Iterator[tuple[bytes, Span]]:
         """Each event that is complete, still encoded."""
@@ -59,6 +74,8 @@ class WatchStream:
             if length > _LARGEST_EVENT or len(self._buffer) > _LARGEST_EVENT + 4:
                 raise DecodeError(f"a watch event is larger than {_LARGEST_EVENT} bytes")
             if length <= 0 or len(self._buffer) < length:
+                if self._damage:
+                    raise DecodeError(self._damage)
                 return
             data, span = self._buffer.take(length)
             if self._kind == PROTOBUF:

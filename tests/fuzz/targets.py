@@ -163,7 +163,7 @@ def cbor(data: bytes) -> None:
     """What is read is JSON, and a sequence of it is cut where it ends."""
     value = parsed_cbor(data)
     json.dumps(value, allow_nan=False)
-    sequence = Sequence()
+    sequence = Sequence(len(data))
     half = len(data) // 2
     found = sequence.feed(data[:half]) + sequence.feed(data[half:] + data)
     assert found == [len(data)] * 2

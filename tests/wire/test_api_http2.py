@@ -4,7 +4,7 @@ import gzip
 
 from hyperframe import frame as h2
 
-from kubewitness.model.observation import ApiRequest, ApiResponse, Observation, WatchEvent
+from kubewitness.model.observation import ApiRequest, ApiResponse, Observation, Undecoded, WatchEvent
 from tests.wire.grpc_traffic import Side, client_start, data
 from tests.wire.traffic import Talk, history
 
@@ -103,6 +103,25 @@ def test_trailers_of_a_watch_are_no_event() -> None:
     assert isinstance(opened, ApiResponse)
     assert isinstance(event, WatchEvent)
     assert opened.trailers == {}
+
+
+def test_a_damaged_watch_ends_no_other_stream() -> None:
+    client = Client()
+    for stream in (1, 3):
+        client.ask(stream, "GET", "/api/v1/pods?watch=1")
+    listed = [(":status", "200"), ("content-type", "application/vnd.kubernetes.protobuf;stream=watch")]
+    client.send(client.server.headers(1, listed), to_server=False)
+    client.answer(3, "200")
+    client.send(data(1, b"\xff" * 4), to_server=False)
+    client.send(data(3, EVENT), to_server=False)
+    client.send(data(1, bytes(99), ends=True), to_server=False)
+    client.ask(5, "GET", "/version")
+    client.answer(5, "200", ends=True)
+    found = history(client.packets)
+    assert [each.stream for each in found.observations if isinstance(each, WatchEvent)] == [3]
+    assert [each.stream for each in found.observations if isinstance(each, ApiResponse)] == [1, 3, 5]
+    assert [each.stream for each in found.observations if isinstance(each, Undecoded)] == [1]
+    assert len(found.missing) == 1
 
 
 def test_grpc_and_stray_headers_on_a_port_of_the_api_are_passed_over() -> None:

@@ -166,7 +166,7 @@ def test_any_bytes_are_a_value_or_an_error(data: bytes) -> None:
 def test_a_sequence_may_be_cut_anywhere(values: list[Any], data: st.DataObject) -> None:
     whole = b"".join(MAGIC + cbor2.dumps(as_kubernetes(each)) for each in values)
     borders = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=12)) | {0, len(whole)})
-    sequence, lengths = Sequence(), []
+    sequence, lengths = Sequence(len(whole)), []
     for low, high in pairwise(borders):
         lengths += sequence.feed(whole[low:high])
     file, ends = io.BytesIO(whole), [0]
@@ -178,7 +178,7 @@ def test_a_sequence_may_be_cut_anywhere(values: list[Any], data: st.DataObject) 
 
 @given(st.binary(max_size=40), st.integers(0, 40))
 def test_what_a_sequence_cuts_is_as_long_as_what_is_read(data: bytes, cut: int) -> None:
-    sequence, complaint = Sequence(), ""
+    sequence, complaint = Sequence(1 << 64), ""
     try:
         lengths = sequence.feed(data[:cut]) + sequence.feed(data[cut:])
         if lengths:
@@ -192,21 +192,46 @@ def test_what_a_sequence_cuts_is_as_long_as_what_is_read(data: bytes, cut: int) 
 
 def test_items_of_indefinite_length_end_where_they_end() -> None:
     items = ["9f018202039f0405ffff", "bf61610161629f0203ffff", "7f657374726561646d696e67ff", "00"]
-    sequence = Sequence()
+    sequence = Sequence(99)
     found = [sequence.feed(bytes([byte])) for byte in bytes.fromhex("".join(items))]
     ends = [at for at, each in enumerate(found, 1) if each]
     assert [each for several in found for each in several] == [len(item) // 2 for item in items]
     assert ends[-1] == len("".join(items)) // 2
 
 
-@pytest.mark.parametrize("data", ["ff", "81ff", "81" * 300, "1c"])
-def test_a_sequence_of_something_else_is_an_error(data: str) -> None:
-    with pytest.raises(DecodeError):
-        Sequence().feed(bytes.fromhex(data))
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("ff", "no end of its own"),
+        ("81ff", "no end of its own"),
+        ("81" * 70_000, "nested more than 65536 deep"),
+        ("1c", "begins no CBOR"),
+        ("5b0000000100000000", "claims 4294967296 bytes or items, more than 1000"),
+        ("9b7fffffffffffffff", "claims 9223372036854775807 bytes"),
+        ("bb0000000000000400", "claims 1024 bytes"),
+    ],
+    ids=["break", "break-in-list", "deep", "reserved", "bytes", "list", "map"],
+)
+def test_behind_damage_a_sequence_has_no_items(data: str, why: str) -> None:
+    sequence = Sequence(1000)
+    assert sequence.feed(b"\x00\x61a" + bytes.fromhex(data)) == [1, 2], "what is before it is not lost"
+    assert why in sequence.damage
+    told = sequence.damage
+    assert sequence.feed(b"\x00\xff") == []
+    assert sequence.damage == told
+
+
+@pytest.mark.parametrize(
+    "data", ["81" * 300 + "00", "a1" * 300 + "00" * 301, "c6" * 3000 + "00", "f800", "bf00ff"]
+)
+def test_what_has_no_meaning_has_an_end(data: str) -> None:
+    sequence, item = Sequence(1000), bytes.fromhex(data)
+    lengths = sequence.feed(item + b"\x00" * 2)
+    assert (sum(lengths), sequence.damage) == (len(item) + 2, "")
 
 
 def test_a_sequence_of_long_strings_costs_no_memory() -> None:
-    sequence = Sequence()
+    sequence = Sequence(1 << 24)
     assert sequence.feed(b"\x5a" + struct.pack(">I", 1 << 24)) == []
     for _ in range(15):
         assert sequence.feed(bytes(1 << 20)) == []

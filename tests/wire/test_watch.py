@@ -182,12 +182,67 @@ def test_bad_events_in_cbor_are_told_and_the_next_is_read() -> None:
     assert [isinstance(each, Undecoded) for each in found.observations].count(True) == 3
 
 
-def test_what_is_no_sequence_of_cbor_ends_what_is_read() -> None:
+DEEP = cbor2.dumps({b"type": b"ADDED", b"object": {}})[:-1] + b"\xa1\x41a" + b"\x81" * 1000 + b"\x00"
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (DEEP, "nested more than 200"),
+        (b"\xa1\x00\x00", "is no string"),
+        (b"\x41\xff", "wanted a watch event"),
+    ],
+    ids=["deep", "key", "text"],
+)
+def test_an_item_that_only_means_nothing_costs_itself(bad: bytes, why: str) -> None:
     talk, packets = opened(CBOR)
-    found = history(packets + talk.answer(chunked([item(1), b"\xff\xff", item(2)])))
-    assert events(found.observations) == [(1, "ADDED", "p1")]
-    assert "no end of its own" in found.connections[0].why_incomplete
-    assert found.missing
+    found = history(packets + talk.answer(chunked([item(1) + bad + item(3)])))
+    assert events(found.observations) == [(1, "ADDED", "p1"), (3, "ADDED", "p3")]
+    assert len(found.missing) == 1
+    assert why in found.missing[0]
+
+
+#: By what of each kind of watch it is lost where the next event begins.
+DAMAGE = {
+    "json": (line, "application/json", b"x" * ((64 << 20) + 5), "larger than 67108864 bytes"),
+    "protobuf": (frame, PROTOBUF, b"\xff\xff\xff\xff", "larger than 67108864 bytes"),
+    "cbor-break": (item, CBOR, b"\xff", "no end of its own"),
+    "cbor-reserved": (item, CBOR, b"\x1c", "begins no CBOR"),
+    "cbor-length": (item, CBOR, b"\x5b\x7f" + bytes(7), "more than 67108864"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+@pytest.mark.parametrize("together", [True, False])
+def test_damage_ends_its_watch_and_not_the_connection(what: str, together: bool) -> None:
+    encode, kind, bad, why = DAMAGE[what]
+    talk, packets = opened(kind)
+    parts = [encode(1), bad, encode(2)]
+    packets += talk.answer(
+        chunked([b"".join(parts)] if together else parts), range(0, len(bad) + 999, 60_000)
+    )
+    packets += talk.ask(request("GET", "/a")) + talk.answer(response(200, b'{"a": 1}'))
+    packets += talk.ask(WATCH) + talk.answer(watch_head(kind) + chunked([encode(5)], last=False))
+    found = history(packets)
+    assert events(found.observations) == [(1, "ADDED", "p1"), (1, "ADDED", "p5")]
+    assert [each.status for each in found.observations if isinstance(each, ApiResponse)] == [200] * 3
+    (undecoded,) = [each for each in found.observations if isinstance(each, Undecoded)]
+    assert undecoded.stream == 1
+    assert undecoded.why.startswith("the watch of /api/v1/pods is not read behind event 1: ")
+    assert why in undecoded.why
+    assert found.missing == (f"packet {undecoded.last_frame} (connection 1): {undecoded.why}",)
+    assert found.connections[0].complete
+
+
+@settings(max_examples=60, deadline=None)
+@given(noise=st.binary(min_size=1, max_size=60), kind=st.sampled_from(["application/json", PROTOBUF, CBOR]))
+def test_no_watch_can_end_its_connection(noise: bytes, kind: str) -> None:
+    talk, packets = opened(kind)
+    packets += talk.answer(chunked([noise]))
+    packets += talk.ask(request("GET", "/a")) + talk.answer(response(200, b'{"a": 1}'))
+    last = history(packets).observations[-1]
+    assert isinstance(last, ApiResponse)
+    assert last.request.path == "/a"
 
 
 @pytest.mark.parametrize(("note", "ends"), [("true", True), ("false", False), (None, False)])
@@ -240,8 +295,18 @@ def test_a_damaged_gzipped_watch_is_told() -> None:
     good = gzipped([frame(0)])[0]
     found = history(packets + talk.answer(chunked([good, b"\xff" * 40], last=False)))
     assert events(found.observations) == [(1, "ADDED", "p0")]
-    assert "damaged" in found.connections[0].why_incomplete
-    assert found.missing
+    assert "is not read behind event 1: gzip data is damaged" in found.missing[0]
+    assert found.connections[0].complete
+
+
+def test_events_before_damaged_gzip_are_told() -> None:
+    talk, packets = opened_in_gzip()
+    good = b"".join(gzipped([frame(0), frame(1)]))
+    packets += talk.answer(chunked([good + b"\xff" * 40]))
+    found = history(packets + talk.ask(request("GET", "/a")) + talk.answer(response(200)))
+    assert events(found.observations) == [(1, "ADDED", "p0"), (2, "ADDED", "p1")]
+    assert isinstance(found.observations[-1], ApiResponse)
+    assert len(found.missing) == 1
 
 
 def test_a_watch_that_ends_within_an_event_is_told() -> None:
