@@ -201,12 +201,12 @@ def _file(arguments: argparse.Namespace, keys: KeyLog) -> int:
                     shown = time.monotonic()
                     print(f"{wire.packets} packets read", end="\r", file=sys.stderr, flush=True)
         except BrokenCapture:
-            wire.finish()
+            wire.finish(packets.lost)
             raise
     missing = [f"{packets.name} ends within packet {wire.packets + 1}"] if packets.cut_off else []
     if packets.gap:
         missing.append(f"{packets.gap} is not there, though the capture goes on behind it")
-    return wire.finish(more=missing)
+    return wire.finish(packets.lost, missing)
 
 
 def _live(arguments: argparse.Namespace, keys: KeyLog) -> int:

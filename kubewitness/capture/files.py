@@ -22,11 +22,15 @@ SECTION: Final = 0x0A0D0D0A
 INTERFACE: Final = 1
 _OLD_PACKET: Final = 2
 _SIMPLE_PACKET: Final = 3
+STATISTICS: Final = 5
 PACKET: Final = 6
 SECRETS: Final = 10
 _BYTE_ORDER = 0x1A2B3C4D
 TLS_KEY_LOG = 0x544C534B
+_END_OF_OPTIONS = 0
 _NAME, _TIME_RESOLUTION, _TIME_OFFSET = 2, 9, 14  # options of an interface
+_BEGAN, _LOST, _LOST_BY_SYSTEM = 2, 5, 7  # options of an interface's statistics
+_NOT_KNOWN = 2**64 - 1
 #: The magic of a pcap file, and how many nanoseconds its fractions of a second are.
 _PCAP = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
 
@@ -59,11 +63,44 @@ class _Interface(NamedTuple):
         return ticks * _NS // self.ticks + self.offset_s * _NS
 
 
-class CaptureFile:
-    """Reads packet after packet. ``learn`` is given the text of key logs that the file brings along."""
+class Losses:
+    """The packets that captures lost, as the statistics of their interfaces tell (blocks of type 5).
 
-    def __init__(self, file: BinaryIO, name: str, learn: Callable[[str], None] = lambda _: None) -> None:
+    What these count began with the capture, which may be in several sections and files. Those whose captures
+    began at the same time are one: the numbers of the last are those of the whole.
+    """
+
+    def __init__(self) -> None:
+        self._captures: dict[int, dict[int, int]] = {}  # by their begin: the packets that interfaces lost
+        self._section = 0
+
+    def section(self) -> None:
+        self._section -= 1
+
+    def tell(self, interface: int, began: int | None, lost: int) -> None:
+        """The beginning is in units of the interface's; without one, each section is a capture of its own."""
+        self._captures.setdefault(self._section if began is None else began, {})[interface] = lost
+
+    @property
+    def packets(self) -> int:
+        return sum(sum(each.values()) for each in self._captures.values())
+
+
+class CaptureFile:
+    """Reads packet after packet. ``learn`` is given the text of key logs that the file brings along.
+
+    ``losses`` are what the parts before this one told, and then this one, as far as it was read.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        learn: Callable[[str], None] = lambda _: None,
+        losses: Losses | None = None,
+    ) -> None:
         self.packets = 0
+        self.losses = losses or Losses()
         self._file = file
         self._name = name
         self._learn = learn
@@ -151,6 +188,7 @@ class CaptureFile:
             if magic == _BYTE_ORDER:
                 self._speak(order)
                 self._interfaces = []
+                self.losses.section()
                 return int(length)
         raise self._broken("a section has no byte order")
 
@@ -185,6 +223,8 @@ class CaptureFile:
             return self._packet(number, high << 32 | low, start + 20, size, wire, end)
         if kind == INTERFACE:
             self._interfaces.append(self._interface(start, end))
+        elif kind == STATISTICS:
+            self._statistics(start, end)
         elif kind == SECRETS:
             secrets, size = struct.unpack_from(order + "II", data, start)
             if secrets == TLS_KEY_LOG:
@@ -209,15 +249,36 @@ class CaptureFile:
     def _interface(self, start: int, end: int) -> _Interface:
         (link,) = struct.unpack_from(self._order + "H", self._data, start)
         name, ticks, offset = "", 1_000_000, 0
-        at = start + 8
-        while at + 4 <= end:
-            code, size = struct.unpack_from(self._order + "HH", self._data, at)
-            value = self._data[at + 4 : at + 4 + size]
+        for code, value in self._options(start + 8, end):
             if code == _NAME:
                 name = value.rstrip(b"\0").decode("utf-8", "replace")
             elif code == _TIME_RESOLUTION:
                 ticks = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
             elif code == _TIME_OFFSET:
                 (offset,) = struct.unpack(self._order + "q", value)
-            at += 4 + size + -size % 4
         return _Interface(link, name, ticks, offset)
+
+    def _statistics(self, start: int, end: int) -> None:
+        (number,) = struct.unpack_from(self._order + "I", self._data, start)
+        began: int | None = None
+        lost: int | None = None
+        for code, value in self._options(start + 12, end):
+            if code == _BEGAN:
+                high, low = struct.unpack(self._order + "II", value)
+                began = high << 32 | low
+            elif code in (_LOST, _LOST_BY_SYSTEM):
+                (count,) = struct.unpack(self._order + "Q", value)
+                if count != _NOT_KNOWN:
+                    lost = count + (lost or 0)
+        if lost is not None:
+            self.losses.tell(number, began, lost)
+
+    def _options(self, at: int, end: int) -> list[tuple[int, bytes]]:
+        found = []
+        while at + 4 <= end:
+            code, size = struct.unpack_from(self._order + "HH", self._data, at)
+            if code == _END_OF_OPTIONS:
+                break
+            found.append((code, self._data[at + 4 : min(at + 4 + size, end)]))
+            at += 4 + size + -size % 4
+        return found

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Callable
 from pathlib import Path
 
-from kubewitness.capture.files import BrokenCapture, CaptureFile, Packet
+from kubewitness.capture.files import BrokenCapture, CaptureFile, Losses, Packet
 
 
 def part(first: Path, number: int) -> Path:
@@ -22,12 +22,18 @@ class Parts:
         self.first = first
         self.packets = 0
         self._learn = learn
+        self._losses = Losses()
         self._number = 1
         self._open(first)
 
     def _open(self, file: Path) -> None:
         self._file = file.open("rb")
-        self._read = CaptureFile(self._file, str(file), self._learn)
+        self._read = CaptureFile(self._file, str(file), self._learn, self._losses)
+
+    @property
+    def lost(self) -> int:
+        """How many packets the capture lost, as far as what was read of it tells."""
+        return self._losses.packets
 
     @property
     def cut_off(self) -> bool:

@@ -79,6 +79,8 @@ class Reading:
         ports = API_PORTS if self._keys.log is None else API_PORTS | API_TLS_PORTS
         self._decoder = Decoder(ports, ETCD_PORTS, self._sockets.speaker_of, self._keys.log)
         self._packets: Parts | None = None
+        self._ahead: Packet | None = None  # read, and not yet decoded
+        self._frame = 0  # of the last packet that was decoded
 
     def read_to(self, frame: int) -> None:
         """Decodes up to packet number ``frame``; the capture must hold it."""
@@ -90,9 +92,28 @@ class Reading:
         self._keys.learn()
         if self._packets is None:
             self._packets = self._open()
-        while self._packets.packets < frame:
-            packet = self._next(self._packets, frame)
-            yield from self._decoder.feed(self._packets.packets, packet.time_ns, packet.data, packet.link)
+        while self._frame < frame:
+            packet = self._ahead or self._next(self._packets, frame)
+            self._ahead = None
+            self._frame += 1
+            yield from self._decoder.feed(self._frame, packet.time_ns, packet.data, packet.link)
+
+    def _with_losses(self, statistics: CaptureStatistics) -> CaptureStatistics:
+        """With those that the capture tells itself, once all of it was read.
+
+        Of a recording within a capture the barrier at its end has told; what was lost later is not missing
+        in it. Both count from the capture's beginning, so they are not added.
+        """
+        if self._packets is None:
+            return statistics
+        if self._ahead is None:
+            try:
+                self._ahead = self._packets.next()
+            except BrokenCapture:
+                return statistics  # what is garbled lies behind what was asked for
+        if self._ahead is not None:
+            return statistics
+        return replace(statistics, dropped=max(statistics.dropped, self._packets.lost))
 
     def _open(self) -> Parts:
         try:
@@ -113,7 +134,7 @@ class Reading:
     def history(self, first: int, last: int, statistics: CaptureStatistics) -> History:
         """What the packets ``first`` to ``last`` showed, with the whole capture's connections and gaps."""
         self.read_to(last)
-        whole = self._decoder.finish(statistics)
+        whole = self._decoder.finish(self._with_losses(statistics))
         inside = tuple(each for each in whole.observations if first <= each.last_frame <= last)
         return replace(whole, observations=inside)
 
@@ -123,8 +144,8 @@ class Reading:
         For captures that are too long for a history: what was decoded in this way, or lies before it, is in
         no later history of this reading. What is missing is still known.
         """
-        while (at := self._packets.packets if self._packets else 0) < last:
-            until = min(last, at + _FORGET_EVERY)
+        while self._frame < last:
+            until = min(last, self._frame + _FORGET_EVERY)
             for seen in self._decoded(until):
                 if seen.last_frame >= first:
                     yield seen
@@ -132,7 +153,7 @@ class Reading:
 
     def missing(self, statistics: CaptureStatistics) -> tuple[str, ...]:
         """What may be absent from all that was decoded so far."""
-        return self._decoder.finish(statistics).missing
+        return self._decoder.finish(self._with_losses(statistics)).missing
 
     def holding(self, marker: bytes, first: int, last: int) -> tuple[list[int], list[int]]:
         """The packets from ``first`` to ``last`` in whose bytes ``marker`` appears: barriers, and others."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +20,7 @@ from kubewitness.capture.parts import part
 
 #: What Wireshark still opens at ease, and more than any run of the suites has needed so far.
 PART_BYTES, MOST_BYTES = 1 << 29, 1 << 34
+_INTERFACE: Callable[[Packet], str] = attrgetter("interface")
 _NO_COMMENTS: Mapping[int, str] = MappingProxyType({})
 
 
@@ -24,9 +28,11 @@ class Store:
     """Writes the parts of one capture, of which ``first`` is the first.
 
     A part that has reached ``part_bytes`` is followed by another, which has its own descriptions of the
-    interfaces and all secrets so far. From the first packet on that cannot be written, because the disk is
-    full or because ``most_bytes`` are reached, none is: numbers of packets stay places in the files, and
-    HTTP/2 could not be read behind a gap anyway. ``unwritten`` counts them and ``why`` tells the reason.
+    interfaces and all secrets so far. Each part ends with the statistics of its interfaces, the last one when
+    it is closed: ``lost`` tells how many packets the kernel had no room for so far. From the first packet on
+    that cannot be written, because the disk is full or because ``most_bytes`` are reached, none is: numbers
+    of packets stay places in the files, and HTTP/2 could not be read behind a gap anyway. ``unwritten``
+    counts them, ``why`` tells the reason, and ``received`` has them, too.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class Store:
         first: Path,
         keys: Path | None = None,
         *,
+        lost: Callable[[], int] = int,
         part_bytes: int = PART_BYTES,
         most_bytes: int = MOST_BYTES,
     ) -> None:
@@ -41,6 +48,9 @@ class Store:
         self.packets = 0
         self.unwritten = 0
         self.why = ""
+        self.received: Counter[str] = Counter()  # by interface
+        self._lost = lost
+        self._began_ns = time.time_ns()
         self._first = first
         self._keys = Growing(keys) if keys else None
         self._secrets = b""
@@ -48,10 +58,13 @@ class Store:
         self._number = 0
         self._file: int
         self._size = 0  # of this part
+        self._ended = False  # this part has its statistics
         self._before = 0  # of all parts before it
         self._begin_part()
 
     def _begin_part(self) -> None:
+        if self._number:
+            self._end_part()
         mode = 0o600 if self._keys else 0o644  # secrets are for whoever started this
         name = part(self._first, self._number + 1)
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
@@ -61,6 +74,7 @@ class Store:
         self._before += self._size
         self._number += 1
         self._size = 0
+        self._ended = False
         self._packets = pcapng.Packets()
         comment = "" if self._number == 1 else (
             f"part {self._number} of a capture; its first packet is number {self.packets + 1} of the whole"
@@ -68,8 +82,17 @@ class Store:
         known = pcapng.secrets(self._secrets) if self._secrets else b""
         self._append(pcapng.section(f"kubewitness {__version__}", comment) + known)
 
+    def _end_part(self) -> None:
+        if not self._ended:
+            ended_ns = time.time_ns()
+            self._put(self._packets.statistics(self._began_ns, ended_ns, self.received, self._lost()))
+            self._ended = True
+
     def write(self, packets: Sequence[Packet], comments: Mapping[int, str] = _NO_COMMENTS) -> None:
         """Makes packets readable, with ``comments`` for some of them by their place in ``packets``."""
+        if not self.received and packets:
+            self._began_ns = min(self._began_ns, packets[0].time_ns)  # the socket was there before this
+        self.received.update(map(_INTERFACE, packets))
         if not self.why:
             try:
                 self._write(packets, comments)
@@ -95,9 +118,13 @@ class Store:
         self._append((pcapng.secrets(learnt) if learnt else b"") + b"".join(blocks))
 
     def _append(self, content: bytes) -> None:
-        """All of it or nothing, so that the file ends behind a whole block."""
-        if self._before + self._size + len(content) > self._most_bytes:
+        size = self._before + self._size + len(content) + self._packets.room_for_statistics
+        if size > self._most_bytes:
             raise OSError(errno.EFBIG, f"the bound of {self._most_bytes} bytes is reached")
+        self._put(content)
+
+    def _put(self, content: bytes) -> None:
+        """All of it or nothing, so that the file ends behind a whole block."""
         rest = memoryview(content)
         try:
             while rest:
@@ -108,4 +135,8 @@ class Store:
         self._size += len(content)
 
     def close(self) -> None:
+        try:
+            self._end_part()
+        except OSError as error:
+            print(f"the capture ends without its statistics: {error.strerror}", file=sys.stderr, flush=True)
         os.close(self._file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ from kubewitness.model.verdict import Inconclusive
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 _FORWARD = Path(__file__).with_name("forward.py")
+_CAPTURE_ENDS_S = 10.0
 CONTROL_PLANE = "cp"  # the keeper's name for the namespaces in which the control plane is
 
 
@@ -85,13 +87,28 @@ class KeptCluster:
         """Ends every process, keeps the logs as evidence, removes the rest. Returns seconds taken."""
         began = time.monotonic()
         if self.keeper is not None:
-            runs.remove_link(self.run.link)
-            self.keeper.close()
+            try:
+                if self.evidence is not None:
+                    self._end_capture(self.keeper)
+            finally:
+                runs.remove_link(self.run.link)
+                self.keeper.close()
         logs = self.run.directory / "logs"
         if logs.is_dir() and self.evidence is not None:
             shutil.copytree(logs, self.evidence / "logs", dirs_exist_ok=True)
         self.run.remove()
         return time.monotonic() - began
+
+    def _end_capture(self, keeper: Keeper) -> None:
+        """All else is killed; the capture ends with its statistics in its last file."""
+        if "capture" not in keeper.processes or keeper.ended("capture"):
+            return
+        keeper.dismiss("capture")
+        try:
+            keeper.signal("capture", signal.SIGTERM)
+            keeper.wait_exit("capture", _CAPTURE_ENDS_S)
+        except ClusterError as error:
+            self.progress(f"{self.spec.label}: the capture ends without its statistics: {error}")
 
     def publish(self, port: int) -> Path:
         """Makes the API server reachable on a port of the host's loopback; the kubeconfig for it."""

@@ -105,6 +105,60 @@ def test_secrets_are_handed_over_before_the_packets_behind_them() -> None:
     assert learnt == [keys.decode()]
 
 
+def statistics(number: int, began: int | None, order: str = "<", **counts: int) -> bytes:
+    """What an interface counted, as dumpcap tells it; ``began`` is in microseconds."""
+    codes = {"received": 4, "lost": 5, "accepted": 6, "lost_by_system": 7, "delivered": 8}
+    told = [(1, b"Counters provided by dumpcap"), *((codes[name], counts[name]) for name in counts)]
+    if began is not None:
+        told.insert(1, (2, struct.pack(order + "II", began >> 32, began & 0xFFFFFFFF)))
+    options = b""
+    for code, value in told:
+        raw = value if isinstance(value, bytes) else struct.pack(order + "Q", value)
+        options += struct.pack(order + "HH", code, len(raw)) + raw + bytes(-len(raw) % 4)
+    return block(5, struct.pack(order + "III", number, 0, 0) + options + bytes(4), order)
+
+
+def lost(content: bytes) -> int:
+    file = CaptureFile(io.BytesIO(content), "x")
+    while file.next() is not None:
+        pass
+    assert not file.cut_off
+    return file.losses.packets
+
+
+BEGAN = TIMES_NS[0] // 1000
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_interfaces_lost_is_added(order: str) -> None:
+    content = section(order) + interface(order=order) + interface(order=order)
+    assert lost(content) == 0
+    assert lost(content + statistics(0, BEGAN, order, received=7)) == 0
+    content += statistics(0, BEGAN, order, received=7, lost=3) + statistics(1, BEGAN, order, lost=5)
+    assert lost(content) == 8
+    content += enhanced(b"abc", 1, order=order) + statistics(1, BEGAN, order, lost=6, lost_by_system=10)
+    assert lost(content) == 19, "a later block has the numbers of the earlier one in it"
+
+
+def test_what_is_not_known_is_not_counted() -> None:
+    content = section() + interface() + statistics(0, BEGAN, lost=2**64 - 1, accepted=5, delivered=4)
+    assert lost(content) == 0
+    assert lost(content + statistics(0, BEGAN, lost=2**64 - 1, lost_by_system=2)) == 2
+
+
+def test_sections_of_one_capture_are_told_from_those_of_several() -> None:
+    head = section() + interface()
+    first, second = head + statistics(0, BEGAN, lost=3), head + statistics(0, BEGAN, lost=4)
+    assert lost(first + second) == 4
+    assert lost(first + second + head + statistics(0, BEGAN + 1, lost=10)) == 14
+    assert lost((head + statistics(0, None, lost=3)) * 2) == 6
+
+
+def test_options_end_where_they_say() -> None:
+    told = struct.pack("<III", 0, 0, 0) + option(5, struct.pack("<Q", 3)) + bytes(4) + option(5, b"x")
+    assert lost(section() + interface() + block(5, told)) == 3
+
+
 WHOLE = section() + interface() + b"".join(enhanced(frame, 1) for frame in FRAMES)
 
 
@@ -135,6 +189,7 @@ def test_a_file_is_read_while_it_grows(cuts: list[int]) -> None:
         (section() + enhanced(b"a", 1), "interface 0, which is not described"),
         (section() + interface() + block(6, b"1234"), "a block of type 6 is garbled"),
         (section() + interface() + block(6, struct.pack("<IIIII", 0, 0, 0, 99, 99)), "a packet of 99 bytes"),
+        (section() + block(5, bytes(12) + option(5, b"1234")), "a block of type 5 is garbled"),
     ],
 )
 def test_what_is_garbled_is_told_with_its_place(content: bytes, told: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgWriter
 
-from kubewitness.capture.reading import KEYS_FILE, BrokenEvidence, Reading, Sockets
+from kubewitness.capture.files import Packet
+from kubewitness.capture.reading import FILE, KEYS_FILE, BrokenEvidence, Reading, Sockets
+from kubewitness.capture.storing import Store
 from kubewitness.model.history import CaptureStatistics
 from kubewitness.model.observation import UNKNOWN, ApiRequest, Endpoint, Speaker
 from tests.wire.tls_traffic import Ends
@@ -32,6 +35,46 @@ def test_connections_are_found_in_the_file(tmp_path: Path) -> None:
     history = reading.history(1, 3, STATISTICS)
     assert [each.client.port for each in history.connections] == [4000, 4001, 4002]
     reading.close()
+
+
+def stored(directory: Path, count: int, lost: int) -> None:
+    """A capture that tells what it lost."""
+    frames = [bytes(Ether() / IP(dst="127.0.0.1") / TCP(sport=number, flags="S")) for number in range(count)]
+    with closing(Store(directory / FILE, lost=lambda: lost)) as store:
+        store.write([Packet(number, 1, frame, len(frame), "lo") for number, frame in enumerate(frames)])
+
+
+@pytest.mark.parametrize("already", [0, 2, 5])
+def test_what_a_capture_lost_is_missing_in_all_of_it(tmp_path: Path, already: int) -> None:
+    stored(tmp_path, 3, lost=5)
+    statistics = CaptureStatistics(3, already, ("lo",))
+    with closing(Reading(tmp_path)) as reading:
+        history = reading.history(1, 3, statistics)
+        assert history.missing[0] == "the kernel dropped 5 packets besides 3"
+        assert history.statistics.dropped == 5
+        assert reading.missing(statistics) == history.missing
+    with closing(Reading(tmp_path)) as reading:
+        assert not list(reading.stream(1, 3))
+        assert reading.missing(statistics) == history.missing
+
+
+def test_what_a_capture_lost_later_is_not_missing_in_a_recording(tmp_path: Path) -> None:
+    stored(tmp_path, 3, lost=5)
+    with closing(Reading(tmp_path)) as reading:
+        for last in (1, 2):
+            assert reading.history(1, last, CaptureStatistics(last, 0, ("lo",))).statistics.dropped == 0
+        assert len(reading.history(1, 2, STATISTICS).connections) == 2
+        assert len(reading.history(1, 3, STATISTICS).connections) == 3
+        assert reading.history(1, 3, STATISTICS).statistics.dropped == 5
+
+
+def test_what_is_garbled_behind_a_recording_is_not_missing_in_it(tmp_path: Path) -> None:
+    file = write(tmp_path, 3)
+    file.write_bytes(file.read_bytes()[:-4] + b"\xff" * 4)
+    with closing(Reading(tmp_path)) as reading:
+        assert reading.history(1, 2, CaptureStatistics(2, 0, ("lo",))).missing == ()
+        with pytest.raises(BrokenEvidence, match="should hold 3 packets, but is garbled"):
+            reading.history(1, 3, STATISTICS)
 
 
 def test_a_file_that_ends_early_is_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scapy.utils import rdpcap
@@ -46,8 +47,8 @@ def read(first: Path) -> list[Told]:
 
 
 @contextmanager
-def storing(first: Path, keys: Path | None = None, **bounds: int) -> Iterator[Store]:
-    store = Store(first, keys, **bounds)
+def storing(first: Path, keys: Path | None = None, **more: Any) -> Iterator[Store]:
+    store = Store(first, keys, **more)
     try:
         yield store
     finally:
@@ -85,6 +86,41 @@ def test_parts_are_one_capture(tmp_path: Path) -> None:
     whole.write_bytes(b"".join((tmp_path / name).read_bytes() for name in names))
     with whole.open("rb") as file:
         assert told(iter(CaptureFile(file, "whole").next, None)) == told(PACKETS)
+
+
+def test_each_part_ends_with_what_was_lost_so_far(tmp_path: Path) -> None:
+    first, now = tmp_path / "x.pcapng", iter([2, 2, 5])
+    with storing(first, part_bytes=1000, lost=lambda: next(now)) as store:
+        for each in PACKETS:
+            store.write([each])
+        with closing(Parts(first)) as parts:
+            while parts.next() is not None:
+                pass
+            assert parts.lost == 2, "the part that is being written tells nothing yet"
+    assert len(list(tmp_path.iterdir())) == 3
+    for number, lost in ((1, 2), (2, 2), (3, 5)):
+        with part(first, number).open("rb") as file:
+            alone = CaptureFile(file, "alone")
+            assert told(iter(alone.next, None))
+            assert alone.losses.packets == lost
+    with closing(Parts(first)) as parts:
+        assert told(iter(parts.next, None)) == told(PACKETS)
+        assert parts.lost == 5
+
+
+@pytest.mark.parametrize("lost", [0, 7])
+def test_the_statistics_of_several_interfaces_have_room_and_each_packet_once(
+    tmp_path: Path, lost: int
+) -> None:
+    packets = [made(number, f"veth{number % 9}") for number in range(1, 100)]
+    with storing(tmp_path / "x.pcapng", lost=lambda: lost << 50) as store:
+        store.write(packets)
+        before, room = store._size, store._packets.room_for_statistics
+        assert sum(store.received.values()) == len(packets)
+    assert before < (tmp_path / "x.pcapng").stat().st_size <= before + room
+    with closing(Parts(tmp_path / "x.pcapng")) as parts:
+        assert told(iter(parts.next, None)) == told(packets)
+        assert parts.lost == lost << 50
 
 
 def test_each_part_can_be_opened_by_itself(tmp_path: Path) -> None:

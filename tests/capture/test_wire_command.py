@@ -199,6 +199,19 @@ def test_what_is_missing_is_told_with_status_4(tmp_path: Path, capsys: pytest.Ca
     assert "ends within packet" in capsys.readouterr().err
 
 
+def test_what_the_kernel_dropped_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = tmp_path / "x.pcapng"
+    with closing(Store(capture, lost=lambda: 17)) as store:
+        store.write([Packet(0, 1, each, len(each), "lo") for each in map(bytes, map(Ether, created("web")))])
+    assert main(["wire", str(capture)]) == 4
+    count = len(created("web"))
+    assert f"missing: the kernel dropped 17 packets besides {count}\n" in capsys.readouterr().err
+    with capture.open("ab") as file:
+        file.write(b"\x06\0\0\0\xff\xff\xff\xff" + bytes(4))
+    assert main(["wire", str(capture)]) == 2, "what was read before the damage is told, and what is missing"
+    assert f"missing: the kernel dropped 17 packets besides {count}\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
