@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import struct
 
+from kubewitness.capture import pcapng
+from kubewitness.capture.files import Packet
 from tests.fuzz.targets import TARGETS
 from tests.wire.grpc_traffic import Side, client_start, data, header, message, txn
 from tests.wire.test_decoder import traffic
@@ -25,6 +27,21 @@ def step(number: int, content: bytes) -> bytes:
     return b"".join(bytes([number, len(part)]) + part for part in parts)
 
 
+def _pcapng() -> bytes:
+    """Packets of two interfaces, and what these counted."""
+    packets = pcapng.Packets()
+    blocks = [
+        packets.block(Packet(10**18, 1, frame, len(frame), name))
+        for frame, name in zip(traffic()[:2], ("lo", "br0"), strict=True)
+    ]
+    told = packets.statistics(10**18, 10**18 + 1, {"lo": 1, "br0": 1}, 3)
+    return pcapng.section("x") + b"".join(blocks) + told
+
+
+def _damaged_watch() -> bytes:
+    return watch_head("application/cbor-seq") + chunked([_CBOR_EVENT + _CBOR + b"\xff", _CBOR_EVENT])
+
+
 def seeds(target: str) -> list[bytes]:
     assert target in TARGETS
     client, server = Side(), Side()
@@ -38,13 +55,20 @@ def seeds(target: str) -> list[bytes]:
     pcap = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 1)
     return {
         "files": [
-            pcap + b"".join(struct.pack("<IIII", 1, 2, len(each), len(each)) + each for each in traffic()[:9])
+            pcap
+            + b"".join(struct.pack("<IIII", 1, 2, len(each), len(each)) + each for each in traffic()[:9]),
+            _pcapng(),
         ],
         "packets": [b"".join(step(2, each) for each in traffic() if len(each) < 256)],
         "connection": [
             b"\0" + step(128, asked) + step(129, answered) + step(128, watching[0]) + step(129, watching[1]),
             b"\1" + step(128, call) + step(129, answer),
             b"\2" + step(128, CLIENT_HELLO) + step(129, hello),
+            b"\0"
+            + step(128, watching[0])
+            + step(129, _damaged_watch())
+            + step(128, asked)
+            + step(129, answered),
         ],
         "http1": [
             step(0, asked) + step(0, watching[0]),
