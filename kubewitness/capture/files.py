@@ -227,9 +227,13 @@ class CaptureFile:
             self._statistics(start, end)
         elif kind == SECRETS:
             secrets, size = struct.unpack_from(order + "II", data, start)
+            if start + 8 + size > end:
+                raise struct.error(f"wanted secrets of {size} bytes, found {max(0, end - start - 8)}")
             if secrets == TLS_KEY_LOG:
-                self._learn(data[start + 8 : min(start + 8 + size, end)].decode("ascii", "replace"))
+                self._learn(data[start + 8 : start + 8 + size].decode("ascii", "replace"))
         elif kind == _SIMPLE_PACKET:
+            if end - start < 4:
+                raise struct.error("it has no length")
             (wire,) = struct.unpack_from(order + "I", data, start)
             return self._packet(0, 0, start + 4, min(wire, end - start - 4), wire, end)
         elif kind == _OLD_PACKET:

@@ -189,6 +189,9 @@ def test_a_file_is_read_while_it_grows(cuts: list[int]) -> None:
         (section() + enhanced(b"a", 1), "interface 0, which is not described"),
         (section() + interface() + block(6, b"1234"), "a block of type 6 is garbled"),
         (section() + interface() + block(6, struct.pack("<IIIII", 0, 0, 0, 99, 99)), "a packet of 99 bytes"),
+        (WHOLE + block(3, b""), "a block of type 3 is garbled: it has no length"),
+        (section() + block(10, struct.pack("<I", 0x544C534B)) + WHOLE, "wanted secrets of 16 bytes, found 0"),
+        (section() + block(10, struct.pack("<II", 0x544C534B, 9) + b"abcd"), "secrets of 9 bytes, found 4"),
         (section() + block(5, bytes(12) + option(5, b"1234")), "a block of type 5 is garbled"),
     ],
 )
