@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import BinaryIO, Final, NamedTuple, final
+from typing import BinaryIO, Final, final
 
 from kubewitness.wire.words import big32, little32
 
@@ -53,14 +53,21 @@ class Packet:
         self.interface = interface
 
 
-class _Interface(NamedTuple):
-    link: int
-    name: str
-    ticks: int  # in a second
-    offset_s: int
+@final
+class _Interface:
+    __slots__ = ("_factor", "_offset_ns", "_ticks", "link", "name")
+
+    def __init__(self, link: int, name: str, ticks: int, offset_s: int) -> None:
+        self.link = link
+        self.name = name
+        self._ticks = ticks  # in a second
+        self._factor = 0 if _NS % ticks else _NS // ticks
+        self._offset_ns = offset_s * _NS
 
     def time_ns(self, ticks: int) -> int:
-        return ticks * _NS // self.ticks + self.offset_s * _NS
+        if self._factor:  # as nearly always: no number is too large for a register
+            return ticks * self._factor + self._offset_ns
+        return ticks * _NS // self._ticks + self._offset_ns
 
 
 class Losses:
@@ -108,7 +115,6 @@ class CaptureFile:
         self._at = 0
         self._before = 0  # bytes of the file before _data
         self._order, self._little = "", False
-        self._words = [struct.Struct("")] * 6  # as many words of 32 bits each, in the file's byte order
         self._interfaces: list[_Interface] = []
         self._link = 0  # of a pcap file
         self._fraction_ns = 0  # of a pcap file; 0: this is pcapng, or not known yet
@@ -125,7 +131,7 @@ class CaptureFile:
         if not self._order:
             return self.next() if self._begin() else None
         while self._have(12):
-            kind, length = self._words[2].unpack_from(self._data, self._at)
+            kind, length = self._word(self._at), self._word(self._at + 4)
             if kind == SECTION:
                 length = self._section()
             if length % 4 or not 12 <= length <= _LARGEST_BLOCK:
@@ -133,7 +139,7 @@ class CaptureFile:
             if not self._have(length):
                 return None
             start, end = self._at + 8, self._at + length - 4
-            if self._words[1].unpack_from(self._data, end)[0] != length:
+            if self._word(end) != length:
                 raise self._broken(f"wanted a block of {length} bytes, found another length at its end")
             try:
                 found = self._block(kind, start, end)
@@ -194,33 +200,33 @@ class CaptureFile:
 
     def _speak(self, order: str) -> None:
         self._order, self._little = order, order == "<"
-        self._words = [struct.Struct(f"{order}{count}I") for count in range(6)]
+
+    def _word(self, at: int) -> int:
+        """32 bits in the file's byte order."""
+        return little32(self._data, at) if self._little else big32(self._data, at)
 
     def _record(self) -> Packet | None:
         """The next packet of a pcap file."""
         if len(self._data) < self._at + 16 and not self._have(16):
             return None
         at = self._at
-        size = little32(self._data, at + 8) if self._little else big32(self._data, at + 8)
+        size = self._word(at + 8)
         if size > _LARGEST_BLOCK:
             raise self._broken(f"wanted a packet's length, found {size}")
         if len(self._data) < self._at + 16 + size and not self._have(16 + size):
             return None
-        at, known = self._at, self._data
-        if self._little:
-            seconds, fraction, wire = little32(known, at), little32(known, at + 4), little32(known, at + 12)
-        else:
-            seconds, fraction, wire = big32(known, at), big32(known, at + 4), big32(known, at + 12)
+        at = self._at
         self._at = at + 16 + size
         self.packets += 1
-        time_ns = seconds * _NS + fraction * self._fraction_ns
-        return Packet(time_ns, self._link, known[at + 16 : self._at], wire, "")
+        time_ns = self._word(at) * _NS + self._word(at + 4) * self._fraction_ns
+        return Packet(time_ns, self._link, self._data[at + 16 : self._at], self._word(at + 12), "")
 
     def _block(self, kind: int, start: int, end: int) -> Packet | None:
         order, data = self._order, self._data
         if kind == PACKET:
-            number, high, low, size, wire = self._words[5].unpack_from(data, start)
-            return self._packet(number, high << 32 | low, start + 20, size, wire, end)
+            ticks = self._word(start + 4) << 32 | self._word(start + 8)
+            size, wire = self._word(start + 12), self._word(start + 16)
+            return self._packet(self._word(start), ticks, start + 20, size, wire, end)
         if kind == INTERFACE:
             self._interfaces.append(self._interface(start, end))
         elif kind == STATISTICS:

@@ -64,7 +64,7 @@ def segment(frame: bytes, link: int = ETHERNET) -> Segment | None:
         ):
             end = 14 + (big16(frame, 16) or captured - 14)
             cut = end - captured if end > captured else 0
-            payload = frame[34 + (frame[46] >> 4) * 4 : end]
+            payload = _between(frame, 34 + (frame[46] >> 4) * 4, end)
             return Segment(frame[26:38], big32(frame, 38), big32(frame, 42), frame[47], payload, cut)
         at = 12
         while frame[at : at + 2] in _VLAN_TYPES:
@@ -116,10 +116,15 @@ def _tcp(frame: bytes, at: int, end: int, addresses: bytes) -> Segment | None:
     captured = len(frame)
     if captured < at + 20:
         return None
-    payload = frame[at + (frame[at + 12] >> 4) * 4 : end]
+    payload = _between(frame, at + (frame[at + 12] >> 4) * 4, end)
     cut = end - captured if end > captured else 0
     key = addresses + frame[at : at + 4]
     return Segment(key, big32(frame, at + 4), big32(frame, at + 8), frame[at + 13], payload, cut)
+
+
+def _between(frame: bytes, start: int, end: int) -> bytes:
+    """Damage may have the end lie before the start, which no slice of a compiled module may."""
+    return frame[start:end] if start < end else b""
 
 
 def reverse(key: bytes) -> bytes:

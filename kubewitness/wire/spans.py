@@ -91,11 +91,12 @@ class SpanBuffer:
         end = start + count
         if self._joined is not None:
             return self._take_joined(self._joined, end)
-        taken = self._data[start:end]
-        self._start = end
-        if end == self._end:
-            self._data = b""  # a connection may say nothing more for long
-            self._start = self._end = 0
+        if end < self._end:
+            self._start = end
+            return self._data[start:end], self._span
+        taken = self._data[start:] if start else self._data
+        self._data = b""  # a connection may say nothing more for long
+        self._start = self._end = 0
         return taken, self._span
 
     def _join(self, data: bytes, span: Span) -> None:

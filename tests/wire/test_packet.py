@@ -32,6 +32,13 @@ def test_padding_behind_a_short_packet_is_no_payload() -> None:
     assert found.payload == b"x"
 
 
+@pytest.mark.parametrize("link", [1, 12])
+def test_a_length_that_ends_within_the_headers_leaves_no_payload(link: int) -> None:
+    whole = bytearray(packet(CLIENT, SERVER, 1, 2, ACK, b"payload"))
+    whole[16:18] = (30).to_bytes(2, "big")
+    assert said(segment(bytes(whole) if link == 1 else bytes(whole[14:]), link))[4:] == (b"", 0)
+
+
 def test_a_super_packet_is_taken_whole() -> None:
     payload = bytes(range(256)) * 256
     found = segment(packet(CLIENT6, SERVER6, 1, 2, ACK, payload[:65_000]))
