@@ -99,14 +99,14 @@ couldn't initialize a Kubernetes cluster
 
 def test_a_command_that_called_nothing_an_error_is_told_by_its_end() -> None:
     """It was killed, or it is none of kubeadm's."""
-    assert reasons(log(STEPS, status=137))[1:] == ["[kubelet-start] Starting the kubelet"]
+    assert reasons(log(STEPS, status=137))[1:] == ["last, it said: [kubelet-start] Starting the kubelet"]
     assert reasons(log("Error response from daemon: Container 9bc0 is not running\n"))[1:] == [
-        "Error response from daemon: Container 9bc0 is not running"
+        "last, it said: Error response from daemon: Container 9bc0 is not running"
     ]
 
 
 def test_a_kind_that_did_not_come_that_far_is_told_by_its_end() -> None:
-    assert reasons(f"{BEGINNING}\n") == ["✗ Starting control-plane 🕹️"]
+    assert reasons(f"{BEGINNING}\n") == ["last, it said: ✗ Starting control-plane 🕹️"]
     assert reasons("ERROR: unknown engine\n") == ["unknown engine"]
     assert reasons("") == []
 

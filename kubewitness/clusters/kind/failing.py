@@ -23,8 +23,7 @@ _NO_PLACE = "no stack trace"
 _STEP = re.compile(r"\[[a-z-]+\] |[IWEF]\d{4} |$")
 _ANNOUNCED = re.compile("(error has occurred|likely caused by|errors occurred).*:$")
 _HINT = "[preflight] If you know what you are doing"
-
-_BUSY = 4.0  # processes that want each processor
+_BUSY = 10.0  # processes that want each processor; kind and its nodes alone are up to 5
 
 
 def not_made(spec: ClusterSpec, version: str, status: int, log: str, load: float | None = None) -> str:
@@ -54,11 +53,14 @@ def reasons(log: str) -> list[str]:
     lines = log.splitlines()
     at = next((number for number, line in enumerate(lines) if line.startswith(_OURS)), None)
     if at is None:
-        return [line.strip() for line in lines if line.strip()][-1:]
+        return _last_words(lines)
     told = [lines[at].removeprefix(_OURS)]
     said = [line.removeprefix(_OUTPUT) for line in lines[at + 1 :]]
-    errors = [*_errors(said)] or [line.strip() for line in said if line.strip()][-1:]
-    return [*told, *errors][:_MOST]
+    return [*told, *([*_errors(said)] or _last_words(said))][:_MOST]
+
+
+def _last_words(lines: Sequence[str]) -> list[str]:
+    return [f"last, it said: {line.strip()}" for line in lines if line.strip()][-1:]
 
 
 def _errors(said: Sequence[str]) -> Iterator[str]:
