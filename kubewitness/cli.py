@@ -252,8 +252,8 @@ def _add_clusters(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     clean = subparsers.add_parser(
         "clean",
         help="remove what killed runs left",
-        description="Removes the files, control groups and links of runs that are dead, and what they had in"
-        " this host's Docker or Podman. Living ones stay."
+        description="Removes the files, control groups and links of runs that are dead, what they had in"
+        " this host's Docker or Podman, and the logs of clusters that did not come up. Living ones stay."
         " With --kubeconfig it removes every namespace that runs made in that cluster.",
     )
     clean.add_argument("--kubeconfig", type=Path, help="of an existing cluster that a run was killed on")
@@ -360,6 +360,8 @@ def _clean(arguments: argparse.Namespace) -> int:
         return 0
     left: list[str] = []
     for line in runs.sweep(left.append):
+        print(f"removed {line}")
+    for line in runs.forget_failures():
         print(f"removed {line}")
     if left:
         raise ClusterError("; ".join(left))

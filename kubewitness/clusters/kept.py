@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -52,6 +52,8 @@ class KeptCluster:
     timings_s: dict[str, float] = field(default_factory=dict)
     #: Its process has one name, by which the capture knows it, and drives run side by side.
     _one_kubectl: threading.Lock = field(default_factory=threading.Lock)
+    _failed: bool = field(init=False, default=False)
+    _logs: Path | None = field(init=False, default=None)  # where they are kept
 
     api: Api = field(init=False)
     kubeconfig: Path = field(init=False)
@@ -62,7 +64,10 @@ class KeptCluster:
     inside: str = field(init=False)
 
     def start(self) -> None:
-        """Brings everything up; whatever fails, nothing is left behind but the evidence."""
+        """Brings everything up; whatever fails, nothing is left behind but the evidence.
+
+        Where that would go with the run's own directory, the logs stay, and the error tells where.
+        """
         self._began = time.monotonic()
         self.run = runs.create(self.progress)
         self.keeper: Keeper | None = None
@@ -76,9 +81,21 @@ class KeptCluster:
             self.link_address, self.inside = network.free_link_addresses()
             self._start()
             self._describe()
+        except ClusterError as error:
+            raise ClusterError("\n".join([str(error), *self._give_up()])) from error
         except BaseException:
             self.stop()
             raise
+
+    def _give_up(self) -> Iterator[str]:
+        """Ends what did not come up, but keeps its logs; yields what else there is to tell of that."""
+        self._failed = True
+        try:
+            self.stop()
+        except ClusterError as error:
+            yield str(error)
+        if self._logs is not None:
+            yield f"its logs are kept in {self._logs}"
 
     def _start(self) -> None:
         raise NotImplementedError
@@ -93,9 +110,7 @@ class KeptCluster:
             finally:
                 runs.remove_link(self.run.link)
                 self.keeper.close()
-        logs = self.run.directory / "logs"
-        if logs.is_dir() and self.evidence is not None:
-            shutil.copytree(logs, self.evidence / "logs", dirs_exist_ok=True)
+        self._keep_logs(self.run.directory / "logs")
         self.run.remove()
         return time.monotonic() - began
 
@@ -109,6 +124,16 @@ class KeptCluster:
             keeper.wait_exit("capture", _CAPTURE_ENDS_S)
         except ClusterError as error:
             self.progress(f"{self.spec.label}: the capture ends without its statistics: {error}")
+
+    def _keep_logs(self, logs: Path) -> None:
+        if not any(each.is_file() and each.stat().st_size for each in logs.rglob("*")):
+            return
+        if self.evidence is not None:
+            self._logs = self.evidence / "logs"
+        elif self._failed:
+            self._logs = runs.failure(self.run)
+        if self._logs is not None:
+            shutil.copytree(logs, self._logs, dirs_exist_ok=True)
 
     def publish(self, port: int) -> Path:
         """Makes the API server reachable on a port of the host's loopback; the kubeconfig for it."""

@@ -29,6 +29,9 @@ from kubewitness.clusters.kind import leftovers
 
 CGROUPS = Path("/sys/fs/cgroup")
 LINK_PREFIX = "kw-"
+#: Among the runs' directories, that of the logs of those which did not come up.
+FAILED = "failed"
+_FAILURES = 5
 #: A node sees directories of its own here, so a run cannot live below one of them.
 NODE_DIRECTORIES = ("/var/lib", "/var/log", "/run")
 
@@ -128,7 +131,7 @@ def create(tell: Callable[[str], None] = _say) -> Run:
 def all_runs() -> Iterator[Run]:
     parent = root()
     for path in sorted(parent.iterdir()) if parent.is_dir() else []:
-        if path.is_dir():
+        if path.is_dir() and path.name != FAILED:
             yield Run(path.name, path)
 
 
@@ -175,6 +178,33 @@ def sweep(tell: Callable[[str], None] = _say) -> list[str]:
                     tell(f"run {run.id}: {error}")
                 else:
                     removed.append(what)
+    return removed
+
+
+def failure(run: Run) -> Path:
+    """A new directory for the logs of a run that did not come up; the oldest of others are removed for it."""
+    kept = root() / FAILED
+    with _one_at_a_time():
+        kept.mkdir(exist_ok=True)
+        by_age = sorted(kept.iterdir(), key=lambda each: each.stat().st_mtime_ns)
+        for each in by_age[: max(0, len(by_age) - _FAILURES + 1)]:
+            shutil.rmtree(each)
+        made = kept / run.id
+        made.mkdir(exist_ok=True)
+    return made
+
+
+def forget_failures() -> list[str]:
+    """Removes the logs of all runs that did not come up; returns a line for each."""
+    kept = root() / FAILED
+    with _one_at_a_time():
+        removed = (
+            [f"logs of a start that failed: {each}" for each in sorted(kept.iterdir())]
+            if kept.is_dir()
+            else []
+        )
+        if removed:
+            shutil.rmtree(kept)
     return removed
 
 

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from kubewitness.reporting.story import Story
 from kubewitness.reporting.timeline import timeline
 
 SCHEMA = "kubewitness.results/v1"
-_ROOT = Path(__file__).parents[2]
+_OURS = re.compile(re.escape(str(Path(__file__).parents[2])) + r"(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Results:
         self.directory = directory
         self._judged = judged or directory  # the run whose evidence is judged
         self._started = started
-        self._command = [str(each).replace(str(_ROOT), ".") for each in command]
+        self._command = [_OURS.sub(".", str(each)) for each in command]
         self.rows: list[dict[str, Any]] = []
         self.clusters: dict[str, dict[str, Any]] = {}
         self.duration_s: dict[str, float] = {}

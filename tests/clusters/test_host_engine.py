@@ -249,6 +249,39 @@ def test_an_engine_that_has_another_image_of_that_name_loads_this_one(docker: St
     assert "load --input node.tar" in docker.calls
 
 
+def test_an_image_whose_name_another_one_took_is_given_it_again(docker: Stub) -> None:
+    """Of one version there is an image with more in it, and one with less: neither is loaded again."""
+    another, nameless = {**IMAGE, "RootFS": {"Layers": ["sha256:2"]}}, {**IMAGE, "RepoTags": []}
+    docker.answers(
+        ("image inspect c0ffee", json.dumps([nameless]), 0),
+        ("image inspect kubewitness", json.dumps([another]), 0),
+    )
+    text = docker.client.program.read_text()
+    again = f"[ -e named ] && echo '{json.dumps([IMAGE])}' && exit 0"
+    cases = f'"tag "*) touch named ;; "image inspect kubewitness"*) {again} ;;'
+    taking = f'#!/bin/sh\ncd {docker.directory}\ncase "$*" in {cases} esac'
+    docker.client.program.write_text(text.replace("#!/bin/sh", taking))
+    assert host.load(docker.client, archive(), lambda _: None) == "localhost/kubewitness/node:v1.37.2"
+    assert "tag c0ffee kubewitness/node:v1.37.2" in docker.calls
+    assert not [each for each in docker.calls if each.startswith("load")]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_how_kind_ended_and_what_it_said(run: runs.Run, docker: Stub, status: int) -> None:
+    (run.directory / "logs").mkdir()
+    made = HostEngine(docker.client, "kw-tls-1", "image", host.About("20", "runc"))
+    kind = ("/bin/sh", "-c", f'echo "$KIND_EXPERIMENTAL_DOCKER_NETWORK"; exit {status}')
+    assert made.run(kind, run.directory, 10) == status
+    assert (run.directory / "logs" / "kind.log").read_text() == "kw-tls-1\n"
+
+
+def test_a_kind_that_does_not_end_is_ended(run: runs.Run, docker: Stub) -> None:
+    (run.directory / "logs").mkdir()
+    made = HostEngine(docker.client, "kw-tls-1", "image", host.About("20", "runc"))
+    with pytest.raises(ClusterError, match=r"waited 0\.5 s for kind to end; its log ends with:\n    making"):
+        made.run(("/bin/sh", "-c", "echo making; exec sleep 1000"), run.directory, 0.5)
+
+
 def test_nodes_that_join_are_made_in_kinds_manner(docker: Stub, podman: Stub) -> None:
     podman.answers(("volume create --label=kw-tls-1-joined1=true", "volume", 0))
     made = HostEngine(podman.client, "kw-tls-1", "image", host.About("4", "crun"))

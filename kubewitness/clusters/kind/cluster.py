@@ -30,6 +30,7 @@ from kubewitness.clusters.kind import own
 from kubewitness.clusters.kind.client import bound
 from kubewitness.clusters.kind.containers import Containers
 from kubewitness.clusters.kind.engine import Engine
+from kubewitness.clusters.kind.failing import not_made
 from kubewitness.clusters.kind.host import HostEngine
 from kubewitness.clusters.nodeimage.building import node_image
 from kubewitness.clusters.nodes import START_S, is_ready
@@ -216,14 +217,20 @@ class KindCluster(KeptCluster):
             self.binaries / "kubectl", config,
         ]  # fmt: skip
         try:
-            engine.run(argv, directory, _CREATE_S)
+            status = engine.run(argv, directory, _CREATE_S)
         finally:
             watching.stdin.close()
             watching.wait()
             follow.join()
             watching.stdout.close()
-        if failures:
-            raise ClusterError(f"the nodes of {self.name} cannot be observed: {failures[0]}") from failures[0]
+        unseen = [f"the nodes of {self.name} cannot be observed: {each}" for each in failures]
+        if status:
+            said = (directory / "logs" / "kind.log").read_text(errors="replace")
+            raise ClusterError(
+                "\n".join([not_made(self.spec, self.assets.kubernetes, status, said), *unseen])
+            )
+        if unseen:
+            raise ClusterError(unseen[0]) from failures[0]
 
     def _retaining(self) -> Path:
         """kind, which would remove the nodes of a cluster that does not come up, and their logs with them."""

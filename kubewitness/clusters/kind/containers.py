@@ -26,6 +26,7 @@ _JOIN_S = 180.0
 _SYSTEM = "Multi-User System"  # what systemd calls multi-user.target, which kind waits for, too
 _END_S = 30.0
 _IMPORT_S = 300.0
+_POD_LOGS = "/var/log/pods"
 _PLAIN = "/etc/kubernetes/plain.conf"
 _DROP_IN = "/etc/systemd/system/kubelet.service.d/20-plain.conf"  # after kubeadm's, whose number is 10
 
@@ -194,7 +195,8 @@ class Containers:
         for unit in ("kubelet", "containerd"):
             text = self.execute(node, "journalctl", "--no-pager", "--output=short-precise", "--unit", unit)
             (own / f"{unit}.log").write_text(text)
-        self.engine.client.call("cp", f"{node}:/var/log/pods", str(own / "pods"))
+        self.execute(node, "mkdir", "-p", _POD_LOGS)  # which a kubelet makes, unless it never ran
+        self.engine.client.call("cp", f"{node}:{_POD_LOGS}", str(own / "pods"))
 
 
 def tainted(joining: str, taints: Sequence[Mapping[str, str]]) -> str:

@@ -39,8 +39,11 @@ class Engine(Protocol):
     def started(self) -> list[str]:
         """A command that goes on to print the name of each container that starts from now on."""
 
-    def run(self, argv: Sequence[object], directory: Path, within_s: float) -> None:
-        """Runs kind, under this name, where it reaches the engine. A status other than 0 is an error."""
+    def run(self, argv: Sequence[object], directory: Path, within_s: float) -> int:
+        """Runs kind, under this name, where it reaches the engine, and returns its status.
+
+        What it says goes into logs/kind.log below ``directory``, the run's.
+        """
 
     def node_options(self, node: str) -> list[str]:
         """Of `run`, for a node that is made in the manner of kind."""

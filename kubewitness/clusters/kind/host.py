@@ -81,7 +81,7 @@ class HostEngine:
     def started(self) -> list[str]:
         return started(self.client, "{{.Name}}" if self.client.name == EngineName.PODMAN else DOCKERS_NAME)
 
-    def run(self, argv: Sequence[object], directory: Path, within_s: float) -> None:
+    def run(self, argv: Sequence[object], directory: Path, within_s: float) -> int:
         """In the run's own namespaces, since Podman is an engine wherever it is called."""
         log = directory / "logs" / "kind.log"
         env = {
@@ -97,14 +97,15 @@ class HostEngine:
             )  # fmt: skip
         assert made.stdin is not None
         try:
-            status = made.wait(within_s)
+            return made.wait(within_s)
         except subprocess.TimeoutExpired as error:
-            raise ClusterError(f"waited {within_s:g} s for kind to end; {_ends(made.pid, log)}") from error
+            words = Process("kind", made.pid, log).last_words()
+            raise ClusterError(
+                f"waited {within_s:g} s for kind to end; its log ends with:\n{words}"
+            ) from error
         finally:
             made.stdin.close()
             made.wait()
-        if status:
-            raise ClusterError(f"kind failed with status {status}; {_ends(made.pid, log)}")
 
     def node_options(self, node: str) -> list[str]:
         if self.client.name == EngineName.DOCKER:
@@ -113,10 +114,6 @@ class HostEngine:
         # names can be looked for, so the node's is one, as kind has it.
         volume = self.client.call("volume", "create", f"--label={node}=true").strip()
         return [f"--volume={volume}:/var:suid,exec,dev", "--env=container=podman"]
-
-
-def _ends(pid: int, log: Path) -> str:
-    return f"its log ends with:\n{Process('kind', pid, log).last_words()}"
 
 
 def client(name: EngineName) -> Client:
@@ -200,13 +197,17 @@ def load(engine: Client, archive: Archive, progress: Progress) -> str:
     if not (known := known_as(engine, archive)):
         raise ClusterError(
             f"{engine.name} has loaded {archive.file}, but has no image {archive.reference} like the one"
-            " there; look at `{engine.name} images`"
+            f" there; look at `{engine.name} images`"
         )
     return known
 
 
 def known_as(engine: Client, archive: Archive) -> str:
-    """The name that the engine has for the image, by its digest or its reference; "" if it has not got it."""
+    """The name that the engine has for the image, by its digest or its reference; "" if it has not got it.
+
+    Whoever loads another one of the same version, with more in it or less, takes the name away from this
+    one, which is given it again.
+    """
     for wanted in (archive.digest, archive.reference):
         try:
             (found,) = json.loads(engine.call("image", "inspect", wanted))
@@ -217,4 +218,6 @@ def known_as(engine: Client, archive: Archive) -> str:
         for name in found["RepoTags"] or ():  # Podman's begin with a registry, be it `localhost`
             if f"/{name}".endswith(f"/{archive.reference}"):
                 return str(name)
+        if wanted == archive.digest:
+            engine.call("tag", archive.digest, archive.reference)
     return ""

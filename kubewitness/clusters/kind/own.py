@@ -109,10 +109,11 @@ class OwnEngine:
     def started(self) -> list[str]:
         return started(self.client, DOCKERS_NAME)
 
-    def run(self, argv: Sequence[object], directory: Path, within_s: float) -> None:
+    def run(self, argv: Sequence[object], directory: Path, within_s: float) -> int:
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
         env = self.environment | path
-        self.keeper.run("kind", argv, ns=NAMESPACE, env=env, cwd=directory, within_s=within_s)
+        self.keeper.spawn("kind", argv, ns=NAMESPACE, env=env, cwd=directory, stays=False)
+        return self.keeper.wait_exit("kind", within_s)
 
     def node_options(self, _: str) -> list[str]:
         return docker_node_options()
