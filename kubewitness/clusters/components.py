@@ -95,6 +95,8 @@ class Components:
         argv: list[str | Path] = [
             self.binaries / "etcd", "--data-dir", self.directory / "etcd", "--unsafe-no-fsync",
             "--enable-grpc-gateway=false",  # it would be one more client of etcd, etcd itself
+            # A member alone has nobody to hear from, and elects itself only when it has waited for that.
+            "--heartbeat-interval=10", "--election-timeout=100",
             "--listen-client-urls", f"{scheme}://127.0.0.1:2379",
             "--advertise-client-urls", f"{scheme}://127.0.0.1:2379",
             "--listen-peer-urls", f"{scheme}://127.0.0.1:2380",
