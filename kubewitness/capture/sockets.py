@@ -3,8 +3,10 @@
 A process of its own, with a packet socket (file descriptor 3) that shows it
 only the openings of connections, so that it looks while the socket is there:
 the kernel tells the socket's inode, and /proc/PID/fd who holds it (proc(5)).
-Components of the control plane are known even sooner: the kernel writes their
-mark into the packet (clusters.network.marking).
+Components of the control plane are known without that: the kernel writes their
+mark into the packet (clusters.network.marking). A scheduler may open hundreds
+of connections in a second, so those have a packet socket of their own (file
+descriptor 4), from which they are read together.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import select
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -28,6 +31,8 @@ from kubewitness.capture.sockdiag import Address, SocketTable
 _OF_NODES = ("kubelet", "kube-proxy")
 #: A file table that changes while it is listed can hide a socket; a refused connection is gone for good.
 _ATTEMPTS, _AGAIN_AFTER_S = 5, 0.004
+#: As long as the capture's ring keeps a block: what is read later would be known later than its packets.
+_TOGETHER_S = 0.05
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class Owners:
 
     def __init__(self, run: Path, output: Path, places: Mapping[str, Any]) -> None:
         self._proc = run / "hostproc"
-        self._registry = run / "processes.jsonl"
+        self._registry = (run / "processes.jsonl").open()  # it grows
         self._places = dict(places["addresses"])
         self._named: dict[int, str] = {int(pid): name for pid, name in places["processes"].items()}
         self._suite = list(self._named)
@@ -56,7 +61,7 @@ class Owners:
         self._components = {int(mark): name for mark, name in places["marks"].items()}
         self._last: dict[str, int] = {}
         self._marked: dict[int, dict[str, Any]] = {}
-        self._read = 0
+        self._listeners: dict[str, tuple[int, str]] = {}  # by their sockets: the process, its file in /proc
         self._output = output.open("a", buffering=1)
 
     def record(self, opening: Opening) -> bool:
@@ -85,19 +90,16 @@ class Owners:
         return True
 
     def _learn(self) -> None:
-        with self._registry.open() as registry:
-            registry.seek(self._read)
-            for line in registry.read().splitlines():
-                entry = json.loads(line)
-                if node := entry.get("node"):  # what runs there was started by others, and is named by itself
-                    self._places[entry["address"]] = entry["ns"]
-                    self._nodes[entry["ns"]] = node
-                else:
-                    self._named[entry["pid"]] = entry["name"]
-                if entry["mark"]:
-                    self._marked[entry["mark"]] = {"component": entry["name"], "pid": entry["pid"]}
-                self._members.setdefault(entry["ns"], []).append(entry["pid"])
-            self._read = registry.tell()
+        for line in self._registry.read().splitlines():
+            entry = json.loads(line)
+            if node := entry.get("node"):  # what runs there was started by others, and is named by itself
+                self._places[entry["address"]] = entry["ns"]
+                self._nodes[entry["ns"]] = node
+            else:
+                self._named[entry["pid"]] = entry["name"]
+            if entry["mark"]:
+                self._marked[entry["mark"]] = {"component": entry["name"], "pid": entry["pid"]}
+            self._members.setdefault(entry["ns"], []).append(entry["pid"])
 
     def _owner(self, local: Address, remote: Address | None) -> dict[str, Any] | None:
         place = self._places.get(local[0], "cp")
@@ -105,7 +107,8 @@ class Owners:
         if table is None:
             return None
         inode = table.inode(local, remote)
-        pid = self._holder(inode, place) if inode else None
+        found = self._listener if remote is None else self._holder
+        pid = found(f"socket:[{inode}]", place) if inode else None
         name = None if pid is None else self._name(pid, place)
         return {"component": name, "pid": pid} if name else None
 
@@ -135,17 +138,26 @@ class Owners:
                 continue  # that process has ended; any other of the place will do
         return self._tables.get(place)
 
-    def _holder(self, inode: int, place: str) -> int | None:
+    def _listener(self, wanted: str, place: str) -> int | None:
+        """The process with that socket, which is the same for connection after connection."""
+        pid, file = self._listeners.get(wanted, (0, ""))
+        if _link(file) == wanted:
+            return pid
+        found = self._holder(wanted, place)
+        if found is not None and (file := self._file(found, wanted)):
+            self._listeners[wanted] = found, file
+        return found
+
+    def _holder(self, wanted: str, place: str) -> int | None:
         """The process with that socket, looked for first among those started in its namespace."""
-        wanted = f"socket:[{inode}]"
         likely = [*reversed(self._members[place]), *self._suite, *self._loads()]
         for pid in likely:
-            if self._holds(pid, wanted):
+            if self._file(pid, wanted):
                 return pid
         if place in self._nodes:
             return self._found_there(place, wanted)
         everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}
-        return next((pid for pid in everyone.difference(likely) if self._holds(pid, wanted)), None)
+        return next((pid for pid in everyone.difference(likely) if self._file(pid, wanted)), None)
 
     def _loads(self) -> Iterator[int]:
         """What the suite has started for itself: each may open connections by the hundred."""
@@ -161,7 +173,7 @@ class Owners:
         Nobody else has a socket there, and to look into every process of the host takes too long.
         """
         for pid in self._others(place):
-            if self._holds(pid, wanted):
+            if self._file(pid, wanted):
                 self._members[place].append(pid)
                 return pid
         return None
@@ -173,14 +185,16 @@ class Owners:
             if each.name.isdigit() and _link(f"{each}/ns/net") == there:
                 yield int(each.name)
 
-    def _holds(self, pid: int, wanted: str) -> bool:
+    def _file(self, pid: int, wanted: str) -> str:
+        """Where the process has that socket open; "" if it has not, has ended, or is shielded."""
         directory = f"{self._proc}/{pid}/fd"
         try:
             numbers = os.listdir(directory)  # noqa: PTH208 - a path object for each file takes too long here
         except OSError:
-            return False  # it has ended, or is shielded
+            return ""
         # The newest files have the highest numbers, and the socket is new.
-        return any(_link(f"{directory}/{number}") == wanted for number in reversed(numbers))
+        paths = (f"{directory}/{number}" for number in reversed(numbers))
+        return next((path for path in paths if _link(path) == wanted), "")
 
     def _name(self, pid: int, place: str) -> str:
         if known := self._named.get(pid):
@@ -246,30 +260,70 @@ def opening(frame: bytes, time_ns: int) -> Opening | None:
     return Opening(time_ns, client, server, mark)
 
 
+class Looking:
+    """Has ``owners`` record what two packet sockets show; of the ``marked`` nothing is lost by waiting."""
+
+    def __init__(self, owners: Owners, urgent: socket.socket, marked: socket.socket) -> None:
+        self._owners = owners
+        self._urgent, self._marked = urgent, marked
+        self._answers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._answers.bind(("0.0.0.0", OWNERS_PORT))  # noqa: S104 - the namespace is the cluster's own
+        self._pending: list[Opening] = []
+        self._due: float | None = None  # when the marked ones are to be read, if there are any
+
+    def run(self) -> None:
+        while True:
+            awaited = [self._urgent] if self._due else [self._urgent, self._marked]
+            ready, _, _ = select.select(awaited, [], [], self._patience())
+            if self._urgent in ready:
+                self._look()
+            elif ready:
+                self._due = time.monotonic() + _TOGETHER_S
+            else:
+                self._retry()
+            if self._due and self._due <= time.monotonic():
+                self._read_marked()
+
+    def _patience(self) -> float | None:
+        """Seconds."""
+        if self._pending:
+            return _AGAIN_AFTER_S
+        return max(0.0, self._due - time.monotonic()) if self._due else None
+
+    def _look(self) -> None:
+        frame, ancillary, _, _ = self._urgent.recvmsg(1 << 16, 256)
+        if opened := opening(frame, stamp(ancillary)):
+            self._record(opened)
+        elif (barrier := barrier_in(frame, OWNERS_PORT)) is not None:
+            self._read_marked()
+            while self._pending:
+                self._retry()
+            answer(self._answers, barrier, b"")
+
+    def _read_marked(self) -> None:
+        self._due = None
+        while True:
+            try:
+                frame, ancillary, _, _ = self._marked.recvmsg(1 << 10, 256, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            if opened := opening(frame, stamp(ancillary)):
+                self._record(opened)
+
+    def _record(self, opened: Opening) -> None:
+        if not self._owners.record(opened):
+            self._pending.append(opened)
+
+    def _retry(self) -> None:
+        self._pending = [each for each in self._pending if not self._owners.record(each)]
+
+
 def main() -> None:
     output, run, places = sys.argv[1:]
     owners = Owners(Path(run), Path(output), json.loads(places))
     # A short connection must be looked at before it ends, whatever else wants the processor.
     os.setpriority(os.PRIO_PROCESS, 0, -20)
-    packets = socket.socket(fileno=3)
-    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    bound.bind(("0.0.0.0", OWNERS_PORT))  # noqa: S104 - the namespace is the cluster's own
-    packets.settimeout(_AGAIN_AFTER_S)
-    pending: list[Opening] = []
-    while True:
-        if not pending:
-            select.select([packets], [], [])
-        try:
-            frame, ancillary, _, _ = packets.recvmsg(1 << 16, 256)
-        except TimeoutError:
-            pending = [each for each in pending if not owners.record(each)]
-            continue
-        if opened := opening(frame, stamp(ancillary)):
-            pending += [] if owners.record(opened) else [opened]
-        elif (barrier := barrier_in(frame, OWNERS_PORT)) is not None:
-            while pending:
-                pending = [each for each in pending if not owners.record(each)]
-            answer(bound, barrier, b"")
+    Looking(owners, socket.socket(fileno=3), socket.socket(fileno=4)).run()
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ class Keeper:
         environment = dict(request["env"])
         if request.get("notify"):
             environment["NOTIFY_SOCKET"] = self._listen_for_ready(name)
-        passed = [self._capture_socket(request["capture"])] if request.get("capture") else []
+        passed = [self._capture_socket(each) for each in request.get("captures", [])]
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
@@ -389,13 +389,15 @@ def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:
 
     Loopback shows each packet twice, as it leaves and as it arrives. With
     ``only`` = "openings" nothing passes but UDP over IPv4 and the first
-    packets of TCP connections.
+    packets of TCP connections, unless they bear a mark; with "marked
+    openings" nothing but the first packets that do.
     """
     ancillary = -0x1000 & 0xFFFFFFFF
     ld, ldh, ldb, ldb_x, ldx_ihl, jeq, ja, and_, ret = 0x20, 0x28, 0x30, 0x50, 0xB1, 0x15, 0x05, 0x54, 0x06
     loopback, *others = interfaces
     accept = (ret, 0, 0, 0x40000)
     refuse = (ret, 0, 0, 0)
+    unmarked, marked = (refuse, accept) if only == "marked openings" else (accept, refuse)
     openings = [
         (ldh, 0, 0, 12),
         (jeq, 0, 5, 0x86DD),
@@ -408,7 +410,7 @@ def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:
         refuse,
         (ldb, 0, 0, 23),
         (jeq, 0, 1, socket.IPPROTO_UDP),
-        accept,
+        unmarked,
         (jeq, 1, 0, socket.IPPROTO_TCP),
         refuse,
         (ldx_ihl, 0, 0, 14),
@@ -416,6 +418,13 @@ def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:
         (and_, 0, 0, 0x12),  # SYN and ACK
         (jeq, 1, 0, 0x02),
         refuse,
+        (ldh, 0, 0, 12),
+        (jeq, 0, 4, 0x0800),  # the others bear none
+        (ldb, 0, 0, 15),
+        (and_, 0, 0, 0xFC),  # DSCP
+        (jeq, 1, 0, 0),
+        marked,
+        unmarked,
     ]
     # A jump's distance is counted from the instruction that follows it.
     payload = len(others) + 6
@@ -427,7 +436,7 @@ def _attach(sock: socket.socket, interfaces: list[int], only: str) -> None:
         (ld, 0, 0, ancillary + 4),  # SKF_AD_PKTTYPE
         (jeq, 0, 1, socket.PACKET_OUTGOING),
         refuse,
-        *(openings if only == "openings" else []),
+        *([] if only == "everything" else openings),
         accept,
     ]
     code = b"".join(struct.pack("HBBI", *each) for each in program)

@@ -122,12 +122,12 @@ class Keeper:
         notify: bool = False,
         stdin: Path | None = None,
         stdout: Path | None = None,
-        capture: Mapping[str, Any] | None = None,
+        captures: Sequence[Mapping[str, Any]] = (),
         stays: bool = True,
         marked: bool = True,
         cwd: Path | None = None,
     ) -> Process:
-        """Starts a process; ``capture`` asks for a packet socket as its file descriptor 3.
+        """Starts a process; ``captures`` ask for packet sockets as its file descriptors from 3 on.
 
         One that ``stays`` is not to end before it is dismissed; see ``died``. Without being ``marked`` it
         keeps root's group, and the capture may not know it by its connections.
@@ -149,7 +149,7 @@ class Keeper:
             **({"cwd": str(cwd)} if cwd else {}),
             **({"stdin": str(stdin)} if stdin else {}),
             **({"stdout": str(stdout)} if stdout else {}),
-            **({"capture": dict(capture)} if capture else {}),
+            **({"captures": [dict(each) for each in captures]} if captures else {}),
         )
         process = Process(name, answer["pid"], log)
         self.processes[name] = process

@@ -224,16 +224,20 @@ class KeptCluster:
         }
         path = {"PYTHONPATH": os.pathsep.join([str(PACKAGE_ROOT), *filter(None, sys.path)])}
         keys = [self.captured / KEYS_FILE] if self.spec.key_log else []
-        programs: list[tuple[str, str, list[str | Path], str, Sequence[int]]] = [
+        programs: list[tuple[str, str, list[str | Path], list[str], Sequence[int]]] = [
             ("sockets", "kubewitness.capture.sockets",
-             [self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)], "openings", ()),
+             [self.captured / "sockets.jsonl", self.run.directory, json.dumps(places)],
+             ["openings", "marked openings"], ()),
             ("capture", "kubewitness.capture.daemon",
-             [self.captured / FILE, *keys], "everything", CAPTURE.request),
+             [self.captured / FILE, *keys], ["everything"], CAPTURE.request),
         ]  # fmt: skip
         for name, module, arguments, only, ring in programs:
             keeper.spawn(
                 name, [sys.executable, "-m", module, *arguments], ns=CONTROL_PLANE, env=path,
-                capture={"ns": CONTROL_PLANE, "interfaces": [*interfaces], "only": only, "ring": [*ring]},
+                captures=[
+                    {"ns": CONTROL_PLANE, "interfaces": [*interfaces], "only": each, "ring": [*ring]}
+                    for each in only
+                ],
             )  # fmt: skip
 
     def _wait_until_ready(self) -> None:

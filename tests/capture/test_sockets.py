@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kubewitness.capture.barriers import OWNERS_PORT, ask
 from kubewitness.capture.sockdiag import SocketTable
 from kubewitness.capture.sockets import opening
+from kubewitness.clusters import keeper
 from kubewitness.model.observation import Endpoint
+from tests.capture.own_network import own_network
 from tests.wire.traffic import SYN, packet
 
 MARK = 5
@@ -56,3 +64,61 @@ def test_the_kernel_tells_a_sockets_inode(address: str) -> None:
             assert table.inode(bound) == os.fstat(server.fileno()).st_ino
         assert table.inode((address, 1)) == 0
     table._netlink.close()
+
+
+@contextmanager
+def looking(folder: Path) -> Iterator[Path]:
+    """The process as the keeper starts it, for a namespace in which this one runs. Yields what it writes."""
+    (folder / "hostproc").symlink_to("/proc")
+    entry = {"name": "tester", "pid": os.getpid(), "ns": "cp", "mark": 0}
+    named = {"name": "marked", "pid": 1, "ns": "elsewhere", "mark": MARK}
+    (folder / "processes.jsonl").write_text(f"{json.dumps(entry)}\n{json.dumps(named)}\n")
+    seen = [keeper._packet_socket([]) for _ in range(2)]
+    for sock, only in zip(seen, ("openings", "marked openings"), strict=True):
+        keeper._attach(sock, [socket.if_nametoindex("lo")], only)
+        keeper._listen_on_all_interfaces(sock)
+    places: dict[str, dict[str, str]] = {"addresses": {}, "processes": {}, "marks": {}}
+    told, fds = folder / "sockets.jsonl", [each.fileno() for each in seen]
+    command = [sys.executable, "-m", "kubewitness.capture.sockets", told, folder, json.dumps(places)]
+    process = subprocess.Popen(
+        ["bash", "-c", f'exec "$@" 3<&{fds[0]} 4<&{fds[1]}', "bash", *map(str, command)], pass_fds=fds
+    )
+    for each in seen:
+        each.close()
+    try:
+        yield told
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="this process lacks CAP_SYS_ADMIN and CAP_NET_RAW")
+def test_a_barrier_has_all_openings_told_those_with_a_mark_among_them(tmp_path: Path) -> None:
+    with (
+        own_network(),
+        socket.create_server(("127.0.0.1", 0)) as server,
+        looking(tmp_path) as told,
+    ):
+        bound = server.getsockname()
+        clients = []
+        for mark in (0, MARK, MARK, 0, MARK):
+            client = socket.socket()
+            client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, mark << 2)
+            client.connect(bound)
+            clients.append(client)
+        while True:
+            try:
+                ask("127.0.0.1", OWNERS_PORT, "", within_s=60)
+                break
+            except ConnectionRefusedError:
+                continue  # it is still being loaded
+        lines = [json.loads(line) for line in told.read_text().splitlines()]
+        by_port = {each.getsockname()[1]: each for each in clients}
+        assert {line["client"][1] for line in lines} == set(by_port)
+        assert len(lines) == len(clients)
+        for line in lines:
+            marked = by_port[line["client"][1]].getsockopt(socket.IPPROTO_IP, socket.IP_TOS)
+            assert line["client_process"]["component"] == ("marked" if marked else "tester")
+            assert line["server_process"] == {"component": "tester", "pid": os.getpid()}
+        for each in clients:
+            each.close()
