@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-import dpkt as dpkt_
+import pytest
 from scapy.config import conf
 from scapy.layers.http import HTTP, HTTPRequest, HTTPResponse
 from scapy.layers.inet import TCP
@@ -17,6 +17,8 @@ from scapy.sendrecv import sniff
 from scapy.sessions import TCPSession
 
 from tests.wire.traffic import API, API_TLS
+
+dpkt_ = pytest.importorskip("dpkt", reason="wanted dpkt, which only tox -e bench-wire installs")
 
 bind_layers(TCP, HTTP, sport=API)
 bind_layers(TCP, HTTP, dport=API)
