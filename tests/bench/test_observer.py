@@ -46,12 +46,24 @@ class Observable(LocalCluster):
                 except ConnectionRefusedError:
                     continue  # it is still being loaded
 
+    def processor_s(self) -> float:
+        """What the capture's processes have had so far (proc(5), schedstat)."""
+        assert self.keeper is not None
+        pids = [self.keeper.processes[name].pid for name in ("capture", "sockets")]
+        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
+
     def leave_alone(self) -> None:
         assert self.keeper is not None
         for process in ("capture", "sockets"):
             self.end(process)
         nft = shutil.which("nft") or "/usr/sbin/nft"
         self.keeper.run("marking", [nft, "delete", "table", "ip", "kubewitness-marking"], ns="cp")
+
+
+def _host_processor_s() -> float:
+    """What all processes of the host and its kernel have had so far (proc(5), stat)."""
+    ticks = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return (sum(ticks[:3]) + sum(ticks[5:7])) / os.sysconf("SC_CLK_TCK")  # idle is the fourth, then waiting
 
 
 def _send(cluster: LocalCluster, directory: Path, requests: list[Request], **plan: Any) -> Outcome:
@@ -98,6 +110,7 @@ def test_what_being_observed_costs(benchmark: Any, pytestconfig: pytest.Config, 
     spec = ClusterSpec(assets.kubernetes, Provider.LOCAL, Setup.INSECURE, Topology.SIMULATED, 0)
     kinds = ["none", "capture", "none again"]
     found: dict[str, list[tuple[float, ...]]] = {kind: [] for kind in kinds}
+    shares: list[float] = []
 
     def all_in_turn() -> None:
         cluster = Observable(spec, assets, None, lambda _: None)
@@ -109,16 +122,22 @@ def test_what_being_observed_costs(benchmark: Any, pytestconfig: pytest.Config, 
             measure(cluster, tmp_path, "warm")
             for turn in range(turns):
                 for kind in kinds[turn % 3 :] + kinds[: turn % 3]:
+                    name = f"{turn}-{kind.replace(' ', '-')}"
                     if kind == "capture":
                         cluster.observe()
-                    found[kind].append(measure(cluster, tmp_path, f"{turn}-{kind.replace(' ', '-')}"))
-                    if kind == "capture":
+                        before = cluster.processor_s(), _host_processor_s()
+                        found[kind].append(measure(cluster, tmp_path, name))
+                        used = cluster.processor_s() - before[0], _host_processor_s() - before[1]
+                        shares.append(used[0] / used[1])
                         cluster.leave_alone()
+                    else:
+                        found[kind].append(measure(cluster, tmp_path, name))
                 cluster.api.delete(_PATH, grace_s=0)
         finally:
             cluster.stop()
 
     benchmark.pedantic(all_in_turn, rounds=1)
+    benchmark.extra_info["the capture's share of the processor time"] = _told(shares)
     for number, what in enumerate(("median (ms)", "p99 (ms)", "bindings/s")):
         by_kind = {kind: [turn[number] for turn in those] for kind, those in found.items()}
         for kind, values in by_kind.items():
