@@ -9,6 +9,7 @@ from kubewitness.capture.files import CaptureFile
 from kubewitness.model.observation import UNKNOWN, ApiRequest, ApiResponse, Endpoint
 from kubewitness.wire.decoder import Decoder
 from kubewitness.wire.http2 import Headers, Http2Conversation
+from kubewitness.wire.inflate import inflater_of
 from kubewitness.wire.opening import Opening
 from kubewitness.wire.packet import segment
 from kubewitness.wire.spans import Span
@@ -60,10 +61,12 @@ class Recorder:
     def ended(self, towards: Towards, stream: int) -> None:
         head = self._heads.pop((stream, towards), None)
         if head is not None:
-            body = digest(self._bodies.pop((stream, towards), b""))
+            body = self._bodies.pop((stream, towards), b"")
+            if inflater := inflater_of(head.get("content-encoding", "")):
+                body = inflater.feed(body)
             method, path = head.get(":method", ""), head.get(":path", "")
             status = 0 if method else int(head[":status"])
-            self._told.append(Message(self._ends, stream, method, path, status, body))
+            self._told.append(Message(self._ends, stream, method, path, status, digest(body)))
 
     def reset(self, stream: int) -> None:
         """What of it has not ended is no message."""
