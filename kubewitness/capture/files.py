@@ -177,7 +177,7 @@ class CaptureFile:
                     return False
                 self._speak(order)
                 self._fraction_ns = _PCAP[magic]
-                self._link = struct.unpack_from(order + "I", self._data, 20)[0] & 0xFFFF
+                self._link = self._word(20) & 0xFFFF
                 self._at = 24
                 return True
         if start != struct.pack("<I", SECTION):  # the same in either byte order
@@ -222,7 +222,7 @@ class CaptureFile:
         return Packet(time_ns, self._link, self._data[at + 16 : self._at], self._word(at + 12), "")
 
     def _block(self, kind: int, start: int, end: int) -> Packet | None:
-        order, data = self._order, self._data
+        data = self._data
         if kind == PACKET:
             ticks = self._word(start + 4) << 32 | self._word(start + 8)
             size, wire = self._word(start + 12), self._word(start + 16)
@@ -232,7 +232,7 @@ class CaptureFile:
         elif kind == STATISTICS:
             self._statistics(start, end)
         elif kind == SECRETS:
-            secrets, size = struct.unpack_from(order + "II", data, start)
+            secrets, size = self._word(start), self._word(start + 4)
             if start + 8 + size > end:
                 raise struct.error(f"wanted secrets of {size} bytes, found {max(0, end - start - 8)}")
             if secrets == TLS_KEY_LOG:
@@ -240,10 +240,10 @@ class CaptureFile:
         elif kind == _SIMPLE_PACKET:
             if end - start < 4:
                 raise struct.error("it has no length")
-            (wire,) = struct.unpack_from(order + "I", data, start)
+            wire = self._word(start)
             return self._packet(0, 0, start + 4, min(wire, end - start - 4), wire, end)
         elif kind == _OLD_PACKET:
-            number, _, high, low, size, wire = struct.unpack_from(order + "HHIIII", data, start)
+            number, _, high, low, size, wire = struct.unpack_from(self._order + "HHIIII", data, start)
             return self._packet(number, high << 32 | low, start + 20, size, wire, end)
         return None
 
@@ -269,7 +269,7 @@ class CaptureFile:
         return _Interface(link, name, ticks, offset)
 
     def _statistics(self, start: int, end: int) -> None:
-        (number,) = struct.unpack_from(self._order + "I", self._data, start)
+        number = self._word(start)
         began: int | None = None
         lost: int | None = None
         for code, value in self._options(start + 12, end):

@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -107,10 +107,10 @@ class Owners:
         if table is None:
             return None
         inode = table.inode(local, remote)
-        found = self._listener if remote is None else self._holder
-        pid = found(f"socket:[{inode}]", place) if inode else None
-        name = None if pid is None else self._name(pid, place)
-        return {"component": name, "pid": pid} if name else None
+        look = self._listener if remote is None else self._holder
+        found = look(f"socket:[{inode}]", place) if inode else None
+        name = None if found is None else self._name(found[0], place)
+        return {"component": name, "pid": found[0]} if found and name else None
 
     def _component(self, name: str, local: Address) -> dict[str, Any] | None:
         """A component that its mark names, and that others started, so that its process has to be found.
@@ -138,26 +138,28 @@ class Owners:
                 continue  # that process has ended; any other of the place will do
         return self._tables.get(place)
 
-    def _listener(self, wanted: str, place: str) -> int | None:
-        """The process with that socket, which is the same for connection after connection."""
-        pid, file = self._listeners.get(wanted, (0, ""))
-        if _link(file) == wanted:
-            return pid
+    def _listener(self, wanted: str, place: str) -> tuple[int, str] | None:
+        """The same of a listener, which is one for connection after connection."""
+        known = self._listeners.get(wanted)
+        if known and _link(known[1]) == wanted:
+            return known
         found = self._holder(wanted, place)
-        if found is not None and (file := self._file(found, wanted)):
-            self._listeners[wanted] = found, file
+        if found:
+            self._listeners[wanted] = found
         return found
 
-    def _holder(self, wanted: str, place: str) -> int | None:
-        """The process with that socket, looked for first among those started in its namespace."""
+    def _holder(self, wanted: str, place: str) -> tuple[int, str] | None:
+        """The process with that socket and its file in /proc, looked for first among those started there."""
         likely = [*reversed(self._members[place]), *self._suite, *self._loads()]
-        for pid in likely:
-            if self._file(pid, wanted):
-                return pid
+        if found := self._first(likely, wanted):
+            return found
         if place in self._nodes:
             return self._found_there(place, wanted)
         everyone = {int(each.name) for each in self._proc.iterdir() if each.name.isdigit()}
-        return next((pid for pid in everyone.difference(likely) if self._file(pid, wanted)), None)
+        return self._first(everyone.difference(likely), wanted)
+
+    def _first(self, pids: Iterable[int], wanted: str) -> tuple[int, str] | None:
+        return next(((pid, file) for pid in pids if (file := self._file(pid, wanted))), None)
 
     def _loads(self) -> Iterator[int]:
         """What the suite has started for itself: each may open connections by the hundred."""
@@ -167,16 +169,15 @@ class Owners:
                     self._named[child] = name
                     yield child
 
-    def _found_there(self, place: str, wanted: str) -> int | None:
+    def _found_there(self, place: str, wanted: str) -> tuple[int, str] | None:
         """The same where a whole node lives, started by others: whoever is found is likely from now on.
 
         Nobody else has a socket there, and to look into every process of the host takes too long.
         """
-        for pid in self._others(place):
-            if self._file(pid, wanted):
-                self._members[place].append(pid)
-                return pid
-        return None
+        found = self._first(self._others(place), wanted)
+        if found:
+            self._members[place].append(found[0])
+        return found
 
     def _others(self, place: str) -> Iterator[int]:
         """The processes that are in the network of ``place``."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kubewitness.model.observation import ApiObject, ApiRequest, ApiResponse, WatchEvent
 from kubewitness.wire.content import body_object, body_operations, holds_object
 from kubewitness.wire.errors import DecodeError
-from kubewitness.wire.http1 import SWITCHING_PROTOCOLS, Head, Piece, Trailers
+from kubewitness.wire.http1 import SWITCHING_PROTOCOLS, Head, Piece, Trailers, is_final
 from kubewitness.wire.inflate import Inflater, inflater_of
 from kubewitness.wire.spans import Span
 from kubewitness.wire.target import target
@@ -187,7 +187,7 @@ class Exchange:
         if span:
             message.extend(span)
         status = message.head.parts[1]
-        final = status >= "200" or status == SWITCHING_PROTOCOLS
+        final = is_final(status)
         if self._is_watch:
             if self._watch is not None and self._watch.within_event:
                 why = f"the watch of {self._known.path} ended within an event"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Final, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from kubewitness.wire.errors import DecodeError
 from kubewitness.wire.spans import Span, SpanBuffer
@@ -214,6 +214,11 @@ class MessageReader:
             self._ends = True
 
 
+def is_final(status: str) -> bool:
+    """Whether no other response follows: an interim one has another after it, but for an upgrade's."""
+    return status >= "200" or status == SWITCHING_PROTOCOLS
+
+
 class Messages(Protocol):
     """Who reads a connection's messages, part after part."""
 
@@ -278,7 +283,7 @@ class Http1Conversation:
                 self._status = part.parts[1]
             elif isinstance(part, End):
                 self._over = self._status == SWITCHING_PROTOCOLS
-                if self._over or self._status >= "200":
+                if is_final(self._status):
                     self._asked.popleft()
             self._answers(part)
             if self._over:
@@ -292,6 +297,13 @@ _KNOWN: Final[dict[bytes, tuple[str, str]]] = {}
 _KNOWN_STATUS: Final[dict[bytes, _Parts]] = {}
 _KNOWN_REQUESTS: Final[dict[bytes, dict[str, str]]] = {}
 _MOST_KNOWN: Final = 1024
+
+
+def _remember(known: dict[bytes, Any], read: bytes, as_what: Any) -> None:
+    """Begins anew when there is too much. A Memo makes a key for each look, which takes too long here."""
+    if len(known) == _MOST_KNOWN:
+        known.clear()
+    known[read] = as_what
 
 
 def _request_line(line: bytes) -> _Parts:
@@ -310,9 +322,10 @@ def _status_line(line: bytes) -> _Parts:
     status, _, reason = rest.partition(" ")
     if not version.startswith("HTTP/1.") or not _STATUS.fullmatch(status):
         raise DecodeError(f"wanted a response's start line of HTTP/1.1, found {line[:80]!r}")
-    if len(_KNOWN_STATUS) < _MOST_KNOWN and len(line) < _LONGEST_KNOWN:
-        _KNOWN_STATUS[line] = version, status, reason
-    return version, status, reason
+    found = version, status, reason
+    if len(line) < _LONGEST_KNOWN:
+        _remember(_KNOWN_STATUS, line, found)
+    return found
 
 
 def _header(line: bytes) -> tuple[str, str]:
@@ -321,9 +334,7 @@ def _header(line: bytes) -> tuple[str, str]:
         raise DecodeError(f"wanted a header, found {line!r:.80}")
     found = name.strip().lower(), value.strip()
     if len(line) < _LONGEST_KNOWN:
-        if len(_KNOWN) == _MOST_KNOWN:
-            _KNOWN.clear()
-        _KNOWN[line] = found
+        _remember(_KNOWN, line, found)
     return found
 
 
@@ -333,9 +344,7 @@ def _request_headers(fields: bytes) -> dict[str, str]:
         return known
     headers = _headers(fields)
     if "content-length" not in headers and len(fields) < 4 * _LONGEST_KNOWN:
-        if len(_KNOWN_REQUESTS) == _MOST_KNOWN:
-            _KNOWN_REQUESTS.clear()
-        _KNOWN_REQUESTS[fields] = headers
+        _remember(_KNOWN_REQUESTS, fields, headers)
     return headers
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.loads import CONCURRENCY
 from kubewitness.assets import SIMULATED, resolve
-from kubewitness.capture.barriers import CAPTURE_PORT, OWNERS_PORT, ask
+from kubewitness.capture.barriers import CAPTURE_PORT, OWNERS_PORT
 from kubewitness.clusters import simulated
 from kubewitness.clusters.local import LocalCluster
 from kubewitness.latency import arrivals
@@ -22,6 +22,7 @@ from kubewitness.load.plan import CLOSED, OPEN, Outcome, Plan, Request
 from kubewitness.model.cluster import ClusterSpec, Provider, Setup, Topology
 from suites.latency.pods import pod
 from tests.bench.staged import ROOM
+from tests.capture.capturing import ask_once_there
 
 _RATE = 100.0  # pods a second
 _PODS, _FIRST, _BURST, _NODES = 600, 100, 700, 100
@@ -37,14 +38,11 @@ class Observable(LocalCluster):
         self._how = how
 
     def observe(self) -> None:
+        keeper = self.keeper
+        assert keeper is not None
         super()._capture(*self._how)
         for port in (CAPTURE_PORT, OWNERS_PORT):
-            while True:
-                try:
-                    ask(self.inside, port, "begins", within_s=60)
-                    break
-                except ConnectionRefusedError:
-                    continue  # it is still being loaded
+            ask_once_there(self.inside, port, lambda: not keeper.died())
 
     def processor_s(self) -> float:
         """What the capture's processes have had so far (proc(5), schedstat)."""

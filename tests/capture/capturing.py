@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,19 +36,25 @@ class Capturing:
         self.sock.close()
 
     def barrier(self, note: str = "") -> CaptureStatistics:
-        """As soon as the process is there to answer it."""
-        while True:
-            assert self.process is not None
-            assert self.process.poll() is None, "the capturing process has ended"
-            try:
-                return CaptureStatistics.of(json.loads(ask("127.0.0.1", CAPTURE_PORT, note, within_s=60)))
-            except ConnectionRefusedError:
-                continue
+        process = self.process
+        assert process is not None
+        told = ask_once_there("127.0.0.1", CAPTURE_PORT, lambda: process.poll() is None, note)
+        return CaptureStatistics.of(json.loads(told))
 
     def cpu_s(self) -> float:
         """Seconds on a processor so far (proc(5), schedstat)."""
         assert self.process is not None
         return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def ask_once_there(address: str, port: int, lives: Callable[[], bool], note: str = "") -> bytes:
+    """A barrier past a process that may still be being loaded."""
+    while True:
+        assert lives(), f"the process that answers on port {port} has ended"
+        try:
+            return ask(address, port, note, within_s=60)
+        except ConnectionRefusedError:
+            continue
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from kubewitness.capture.barriers import OWNERS_PORT, ask
+from kubewitness.capture.barriers import OWNERS_PORT
 from kubewitness.capture.sockdiag import SocketTable
 from kubewitness.capture.sockets import opening
 from kubewitness.clusters import keeper
 from kubewitness.model.observation import Endpoint
+from tests.capture.capturing import ask_once_there
 from tests.capture.own_network import own_network
 from tests.wire.traffic import SYN, packet
 
@@ -67,8 +68,8 @@ def test_the_kernel_tells_a_sockets_inode(address: str) -> None:
 
 
 @contextmanager
-def looking(folder: Path) -> Iterator[Path]:
-    """The process as the keeper starts it, for a namespace in which this one runs. Yields what it writes."""
+def looking(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The process as the keeper starts it, for a namespace in which this one runs, and what it writes."""
     (folder / "hostproc").symlink_to("/proc")
     entry = {"name": "tester", "pid": os.getpid(), "ns": "cp", "mark": 0}
     named = {"name": "marked", "pid": 1, "ns": "elsewhere", "mark": MARK}
@@ -86,7 +87,7 @@ def looking(folder: Path) -> Iterator[Path]:
     for each in seen:
         each.close()
     try:
-        yield told
+        yield process, told
     finally:
         process.kill()
         process.wait()
@@ -97,7 +98,7 @@ def test_a_barrier_has_all_openings_told_those_with_a_mark_among_them(tmp_path: 
     with (
         own_network(),
         socket.create_server(("127.0.0.1", 0)) as server,
-        looking(tmp_path) as told,
+        looking(tmp_path) as (process, told),
     ):
         bound = server.getsockname()
         clients = []
@@ -106,12 +107,7 @@ def test_a_barrier_has_all_openings_told_those_with_a_mark_among_them(tmp_path: 
             client.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, mark << 2)
             client.connect(bound)
             clients.append(client)
-        while True:
-            try:
-                ask("127.0.0.1", OWNERS_PORT, "", within_s=60)
-                break
-            except ConnectionRefusedError:
-                continue  # it is still being loaded
+        ask_once_there("127.0.0.1", OWNERS_PORT, lambda: process.poll() is None)
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         by_port = {each.getsockname()[1]: each for each in clients}
         assert {line["client"][1] for line in lines} == set(by_port)
